@@ -1,0 +1,234 @@
+"""Every event of the package: frozen, timed, one sentence each.
+
+Events carry the live objects they are about, so that an application can act on them at once;
+`to_json()` writes the objects' identities instead. `at` is the provider's clock in seconds
+(`MediaServiceProvider.now`), the same for all events of one provider.
+
+    Event
+    ├── AddressEvent          TerminalAvailable TerminalUnavailable     (MSPI: MSP_ADDRESS_EVENT)
+    └── CallEvent
+        ├── CallStateChanged
+        ├── CallMediaEvent    NewStream StreamFailed TerminalFailed StreamNotUsed StreamActive
+        │                     StreamInactive                            (MSPI: MSP_CALL_EVENT)
+        ├── FileTerminalEvent                                           (MSPI: ITFileTerminalEvent)
+        ├── ParticipantEvent  the 13 of IPConf                          (MSPI: PARTICIPANT_EVENT)
+        └── TspData           for the service provider next door, never for applications
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from .model import CallState, Cause, GoneReason, SdesType
+
+if TYPE_CHECKING:
+    from .call import Call
+    from .participants import Participant
+    from .rtp_streams import Stream, SubStream
+    from .terminals.base import Terminal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something happened; `at` is when, in seconds of the provider's clock."""
+
+    at: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The event as plain values for a log: its class name, and identities for live objects."""
+        values = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return {"event": type(self).__name__, **values}
+
+
+def _plain(value: object) -> Any:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, enum.Enum):
+        return value.name.lower()
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    identity = getattr(value, "identity", None)
+    return identity if isinstance(identity, str) else type(value).__name__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressEvent(Event):
+    """Something changed at the provider itself."""
+
+    terminal: Terminal
+
+
+class TerminalAvailable(AddressEvent):
+    """A device was plugged in."""
+
+
+class TerminalUnavailable(AddressEvent):
+    """A device was removed; unselect it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEvent(Event):
+    """Something happened in one call."""
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStateChanged(CallEvent):
+    """The call moved on; `error` says why where it failed."""
+
+    state: CallState
+    cause: Cause
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallMediaEvent(CallEvent):
+    """A stream or terminal changed; `terminal` is set where one is concerned."""
+
+    stream: Stream
+    cause: Cause
+    terminal: Terminal | None = None
+    error: Exception | None = None
+
+
+class NewStream(CallMediaEvent):
+    """The call grew a stream."""
+
+
+class StreamFailed(CallMediaEvent):
+    """A stream could not be set up, would not start, or has no usable terminal left."""
+
+
+class TerminalFailed(CallMediaEvent):
+    """A terminal failed; the stream goes on if it has another."""
+
+
+class StreamNotUsed(CallMediaEvent):
+    """The far end refused the stream; it is not part of the call."""
+
+
+class StreamActive(CallMediaEvent):
+    """Media really flows on the stream now."""
+
+
+class StreamInactive(CallMediaEvent):
+    """Media no longer flows on the stream."""
+
+
+class FileState(enum.Enum):
+    """What a file terminal does (MSPI: TERMINAL_MEDIA_STATE)."""
+
+    IDLE = "idle"
+    ACTIVE = "active"
+    PAUSED = "paused"
+
+
+class FileCause(enum.Enum):
+    """Why a file terminal changed (MSPI: FT_STATE_EVENT_CAUSE)."""
+
+    NORMAL = "normal"
+    END_OF_FILE = "end of file"
+    READ_ERROR = "read error"
+    WRITE_ERROR = "write error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTerminalEvent(CallEvent):
+    """A file terminal started, paused, stopped, reached the end of its file, or failed."""
+
+    terminal: Terminal
+    state: FileState
+    cause: FileCause
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParticipantEvent(CallEvent):
+    """Something about a person; `participant` is None only for LocalTalking and LocalSilent."""
+
+    participant: Participant | None = None
+
+
+class NewParticipant(ParticipantEvent):
+    """A person joined."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParticipantInfoChanged(ParticipantEvent):
+    """A person's identity items changed; `changed` names them."""
+
+    changed: tuple[SdesType, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParticipantLeft(ParticipantEvent):
+    """A person left; `text` is the reason they gave in their BYE, often empty."""
+
+    reason: GoneReason = GoneReason.BYE
+    text: str = ""
+
+
+class ParticipantTimedOut(ParticipantEvent):
+    """A person vanished without a word and is no longer listed."""
+
+
+class ParticipantRecovered(ParticipantEvent):
+    """A person who had timed out is heard again, on whatever transport."""
+
+
+class ParticipantActive(ParticipantEvent):
+    """A person began to talk; for someone with video only: media began to flow."""
+
+
+class ParticipantInactive(ParticipantEvent):
+    """A person fell silent; for someone with video only: media stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubStreamEvent(ParticipantEvent):
+    """Something about one person's share of a stream."""
+
+    substream: SubStream
+
+
+class NewSubStream(SubStreamEvent):
+    """A person contributes to a stream: a substream was added."""
+
+
+class SubStreamRemoved(SubStreamEvent):
+    """A person no longer contributes: the substream was removed."""
+
+
+class SubStreamMapped(SubStreamEvent):
+    """The person is now rendered on a terminal of that substream."""
+
+
+class SubStreamUnmapped(SubStreamEvent):
+    """The person is no longer rendered on a terminal of that substream."""
+
+
+class LocalTalking(ParticipantEvent):
+    """The local party began to talk, muted or not."""
+
+
+class LocalSilent(ParticipantEvent):
+    """The local party fell silent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TspData(Event):
+    """Data for the telephony service provider; `call` is None for address-wide data.
+
+    It reaches only who asks for this class by name: `msp.events(TspData)`.
+    """
+
+    call: Call | None
+    data: object
