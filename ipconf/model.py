@@ -6,6 +6,7 @@ packet uses plain ints, bytes and slotted objects (see `ipconf.engine`).
 
 import enum
 import secrets
+from ipaddress import IPv4Address
 from typing import Annotated, Any, Literal, NewType, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationError
@@ -87,6 +88,8 @@ class GoneReason(enum.Enum):
     """Nothing was heard of it for the timeout interval, or consent to send expired."""
     CLOSED = "closed"
     """This side closed the call."""
+    MERGED = "merged"
+    """A person's only source turned out to be somebody else's, who is listed; no source has it."""
 
 
 MAX_SDES_BYTES = 255
@@ -181,6 +184,12 @@ PortNumber = Annotated[int, Field(ge=1, le=65535)]
 class CallSettings(Settings):
     """How a call connects and keeps track of people. Times are seconds, rates are bit/s."""
 
+    transport: Literal["webrtc", "rtp"] = "webrtc"
+    """ICE with DTLS-SRTP, or plain RTP over UDP to the addresses in the descriptions."""
+    rtp_address: IPvAnyAddress = Field(default=IPv4Address("127.0.0.1"), validate_default=True)
+    """Local address of plain RTP."""
+    rtcp_mux: bool = False
+    """Plain RTP: offer RTP and RTCP on one port (RFC 5761)."""
     ice_servers: tuple[IceServer, ...] = ()
     ice_addresses: tuple[IPvAnyAddress, ...] | None = None
     """Local addresses to offer, loopback included; None means every address but loopback."""
@@ -193,8 +202,9 @@ class CallSettings(Settings):
     connect_timeout_s: float = Field(default=30.0, gt=0)
     member_timeout_s: float | None = Field(default=None, gt=0)
     """Silence after which a person is gone; None means five RTCP intervals (RFC 3550 6.3.5)."""
-    rtcp_min_interval_s: float = Field(default=1.0, gt=0)
-    """Shortest average RTCP interval; RFC 3550's 5 s is for sessions without feedback (AVP)."""
+    rtcp_min_interval_s: float | None = Field(default=None, gt=0)
+    """Shortest average RTCP interval; None means 1 s with WebRTC (AVPF allows any, RFC 4585
+    section 3.4) and 5 s with plain RTP (RFC 3550 section 6.2)."""
     session_bandwidth_bps: int = Field(default=1_000_000, gt=0)
     """Bandwidth of the session, of which RTCP takes 5 % (RFC 3550 section 6.2)."""
     audio_bitrate_bps: int = Field(default=32_000, ge=6_000, le=510_000)

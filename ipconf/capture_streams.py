@@ -1,0 +1,203 @@
+"""Streams that send: they poll their terminals, encode, and hand packets to their channel."""
+
+from __future__ import annotations
+
+import secrets
+from abc import abstractmethod
+from collections.abc import Callable
+
+import av
+import numpy as np
+
+from .engine.speakers import level_of
+from .model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, Cause, Direction, MediaType
+from .pipelines.audio_sender import AudioSender
+from .pipelines.video_sender import EncodedVideo, VideoSender
+from .rtp_streams import Stream, StreamOwner, Wish
+from .terminals.base import CaptureTerminal, Samples
+
+VOICE_LEVEL = 45
+"""Louder than -45 dBov sets the voice flag of the level extension (RFC 6464 section 3)."""
+
+
+class CaptureStream(Stream):
+    """What audio and video have in common on their way out."""
+
+    def __init__(self, owner: StreamOwner, media_type: MediaType) -> None:
+        super().__init__(owner, media_type, Direction.CAPTURE)
+        self.sent_frames = 0
+        """Blocks of sound or pictures that were sent."""
+
+    def _read(self, terminal: CaptureTerminal, now: float) -> Samples | av.VideoFrame | None:
+        try:
+            return terminal.read(now)
+        except Exception as exc:  # a terminal is anybody's code; its fault stays its own
+            self.terminal_failed(terminal, exc)
+            return None
+
+    def _captures(self) -> list[CaptureTerminal]:
+        return [t for t in self._usable() if isinstance(t, CaptureTerminal)]
+
+    def key_frame_requested(self) -> None:
+        """A receiver needs a picture that stands for itself; sound has no such thing."""
+
+    @abstractmethod
+    def bitrate_limited(self, bps: int) -> None:
+        """A receiver says that no more than `bps` bit/s get through."""
+
+
+class AudioCaptureStream(CaptureStream):
+    """Mixes its terminals, tells who listens to us that we talk, encodes and sends.
+
+    A paused stream goes on reading its terminals, so that LocalTalking can tell a muted person
+    that nobody hears them; a stopped one does not.
+    """
+
+    def __init__(self, owner: StreamOwner) -> None:
+        super().__init__(owner, MediaType.AUDIO)
+        self._sender: AudioSender | None = None
+        self._payload_type = 0
+        self._next_at = 0.0
+        self._listening = False
+        self.level = 127
+        """Of the latest block read from the terminals, 0 (loudest) .. 127."""
+
+    def _settle(self, cause: Cause) -> None:
+        super()._settle(cause)
+        listen = self._wish is not Wish.STOP and bool(self._usable()) and self._channel is not None
+        if listen and not self._listening:
+            self._owner.ticker.add(self._tick)
+        elif self._listening and not listen:
+            self._owner.ticker.remove(self._tick)
+        self._listening = listen
+
+    def _begin(self) -> None:
+        assert self._agreed is not None
+        now = self._owner.now()
+        if self._sender is None:
+            self._sender = AudioSender(
+                self._agreed.send, self._owner.settings.audio_bitrate_bps, secrets.randbits(32)
+            )
+            self._payload_type = self._agreed.send.payload_type
+        else:
+            self._sender.skip(max(0, int((now - self._next_at) * AUDIO_RATE_HZ)))
+
+    def _end(self) -> None:
+        self._next_at = self._owner.now()
+
+    def _release(self) -> None:
+        self._sender = None
+
+    def _tick(self, now: float, number: int) -> None:
+        if number & 1:
+            return
+        mixed: Samples | None = None
+        for terminal in self._captures():
+            samples = self._read(terminal, now)
+            if isinstance(samples, np.ndarray):
+                mixed = samples if mixed is None else mix((mixed, samples))
+        if mixed is None:
+            return
+        self.level = level_of(mixed)
+        self._owner.roster.local_level(self.level, now)
+        if self._running:
+            self._send(mixed, now)
+
+    def _send(self, samples: Samples, now: float) -> None:
+        channel, sender, agreed = self._channel, self._sender, self._agreed
+        if channel is None or sender is None or agreed is None:
+            return
+        for payload, timestamp, marker, level in sender.push(samples):
+            channel.send(
+                agreed.mid,
+                self._payload_type,
+                timestamp,
+                payload,
+                now,
+                marker=marker,
+                level=level,
+                voice=level <= VOICE_LEVEL,
+            )
+            self.sent_frames += 1
+        self._set_active()
+
+    def bitrate_limited(self, bps: int) -> None:
+        """Video gives way to sound, never the other way round."""
+
+
+class VideoCaptureStream(CaptureStream):
+    """Encodes the pictures of one terminal in the pool and sends them."""
+
+    max_terminals = 1
+
+    def __init__(self, owner: StreamOwner) -> None:
+        super().__init__(owner, MediaType.VIDEO)
+        self._sender: VideoSender | None = None
+
+    def _begin(self) -> None:
+        assert self._agreed is not None
+        if self._sender is None:
+            self._sender = VideoSender(
+                self._agreed.send,
+                self._owner.settings.video_bitrate_bps,
+                self._owner.submit,
+                self._encoded,
+            )
+        self._sender.request_key_frame()
+        self._owner.ticker.add(self._tick)
+
+    def _end(self) -> None:
+        self._owner.ticker.remove(self._tick)
+
+    def _release(self) -> None:
+        self._sender = None
+
+    def _tick(self, now: float, number: int) -> None:
+        for terminal in self._captures():
+            frame = self._read(terminal, now)
+            if isinstance(frame, av.VideoFrame) and self._sender is not None:
+                self._sender.encode(frame, now)
+
+    def _encoded(self, picture: EncodedVideo) -> None:
+        channel, agreed = self._channel, self._agreed
+        if not self._running or channel is None or agreed is None:
+            return
+        now = self._owner.now()
+        last = len(picture.payloads) - 1
+        for index, payload in enumerate(picture.payloads):
+            channel.send(
+                agreed.mid,
+                agreed.send.payload_type,
+                picture.timestamp,
+                payload,
+                now,
+                marker=index == last,
+            )
+        self.sent_frames += 1
+        self._set_active()
+
+    def key_frame_requested(self) -> None:
+        if self._sender is not None:
+            self._sender.request_key_frame()
+
+    def bitrate_limited(self, bps: int) -> None:
+        if self._sender is not None:
+            self._sender.bitrate_bps = min(bps, self._owner.settings.video_bitrate_bps)
+
+
+def mix(blocks: tuple[Samples, ...] | list[Samples]) -> Samples:
+    """The sum of blocks of 20 ms, mono ones spread to stereo where others are; never wraps."""
+    channels = max(block.shape[1] for block in blocks)
+    total = np.zeros((AUDIO_FRAME_SAMPLES, channels), np.int32)
+    for block in blocks:
+        total[: len(block)] += block
+    return np.clip(total, -32768, 32767).astype(np.int16)
+
+
+def make_capture_stream(owner: StreamOwner, media_type: MediaType) -> CaptureStream:
+    """The sending stream of a medium."""
+    makers: dict[MediaType, Callable[[StreamOwner], CaptureStream]] = {
+        MediaType.AUDIO: AudioCaptureStream,
+        MediaType.VIDEO: VideoCaptureStream,
+    }
+    return makers[media_type](owner)

@@ -1,0 +1,174 @@
+"""One transport with the RTP session on it: moves datagrams in, outputs on, and keeps the timer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from .engine.outputs import (
+    BitrateLimited,
+    KeyFrameRequested,
+    Output,
+    ResendRequested,
+    SourceDescribed,
+    SourceGone,
+    SourceHeard,
+    Transmit,
+)
+from .engine.rtp_wire import RtpPacket
+from .engine.session import RtpSession
+from .model import GoneReason, SdesType
+from .participants import Roster
+from .transports.base import RtpTransport
+
+if TYPE_CHECKING:
+    from .capture_streams import CaptureStream
+    from .render_streams import RenderStream
+
+
+class Channel:
+    """Joins a transport, its session, and the streams that the session's sections belong to."""
+
+    def __init__(
+        self,
+        transport: RtpTransport,
+        session: RtpSession,
+        roster: Roster,
+        render: Mapping[str, RenderStream],
+        capture: Mapping[str, CaptureStream],
+    ) -> None:
+        self.transport = transport
+        self.session = session
+        self._roster = roster
+        self._render = render
+        self._capture = capture
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        transport.sink = self._arrived
+        self._arm()
+
+    # -- in
+
+    def _arrived(self, datagram: bytes, now: float, origin: Hashable = None) -> None:
+        regular = True
+        for output in self.session.receive(datagram, now, origin):
+            if type(output) is RtpPacket:
+                stream = self._render.get(output.source.mid)  # type: ignore[union-attr, arg-type]
+                if stream is not None:
+                    stream.packet_arrived(output, now)
+            else:
+                self._dispatch(output, now)
+                regular = False
+        if not regular or datagram[1] >= 192:
+            self._arm()  # RTCP and newcomers may move the next deadline; media does not
+
+    def _dispatch(self, output: Output, now: float) -> None:
+        match output:
+            case Transmit(datagram):
+                self.transport.send(datagram)
+            case SourceHeard(source):
+                self._roster.source_heard(source, now)
+            case SourceDescribed(source, changed):
+                self._roster.source_described(source, changed, now)
+            case SourceGone(source, reason, text):
+                self._source_gone(source, reason, text, now)
+            case KeyFrameRequested(ssrc):
+                if stream := self._sender_of(ssrc):
+                    stream.key_frame_requested()
+            case ResendRequested(ssrc, sequences):
+                self._resend(ssrc, sequences, now)
+            case BitrateLimited(bps, ssrcs):
+                for ssrc in ssrcs:
+                    if stream := self._sender_of(ssrc):
+                        stream.bitrate_limited(bps)
+
+    def _source_gone(self, source: object, reason: GoneReason, text: str, now: float) -> None:
+        for stream in self._render.values():
+            stream.source_gone(source, reason)
+        self._roster.source_gone(source, reason, text, now)  # type: ignore[arg-type]
+
+    def _sender_of(self, ssrc: int) -> CaptureStream | None:
+        for mid, stream in self._capture.items():
+            if self.session.local(mid).ssrc == ssrc:
+                return stream
+        return None
+
+    def _resend(self, ssrc: int, sequences: Iterable[int], now: float) -> None:
+        for mid in self._capture:
+            if self.session.local(mid).ssrc == ssrc:
+                for sequence in sequences:
+                    datagram = self.session.resend(mid, sequence, now)
+                    if datagram is not None:
+                        self.transport.send(datagram)
+
+    # -- out
+
+    def send(
+        self,
+        mid: str,
+        payload_type: int,
+        timestamp: int,
+        payload: bytes,
+        now: float,
+        *,
+        marker: bool = False,
+        level: int | None = None,
+        voice: bool = False,
+    ) -> None:
+        """Send one RTP packet of the section `mid`."""
+        self.transport.send(
+            self.session.send(
+                mid, payload_type, timestamp, payload, now,
+                marker=marker, level=level, voice=voice,
+            )
+        )  # fmt: skip
+
+    def request_key_frame(self, ssrc: int, now: float) -> None:
+        """Ask the sender of a source for a key frame, as often as the session allows."""
+        self._handle(self.session.request_key_frame(ssrc, now), now)
+
+    def request_resend(self, ssrc: int, sequences: Iterable[int], now: float) -> None:
+        """Ask the sender of a source for packets that are missing."""
+        self._handle(self.session.request_resend(ssrc, sequences, now), now)
+
+    def describe(self, items: Mapping[SdesType, str], private: Mapping[str, str]) -> None:
+        """Announce other SDES items of ours from now on."""
+        now = self._loop.time()
+        self._handle(self.session.describe(items, private, now), now)
+
+    # -- time and the end
+
+    def _handle(self, outputs: Iterable[Output], now: float) -> None:
+        for output in outputs:
+            self._dispatch(output, now)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._closed:
+            self._timer = self._loop.call_at(self.session.next_deadline(), self._on_timer)
+
+    def _on_timer(self) -> None:
+        now = self._loop.time()
+        self._handle(self.session.handle_timer(now), now)
+
+    def leave(self, reason: str) -> None:
+        """Say BYE now; a far end in a large group may have to wait for it (RFC 3550 6.3.7)."""
+        now = self._loop.time()
+        self._handle(self.session.leave(reason, now), now)
+
+    def lost(self, reason: GoneReason) -> None:
+        """The transport ended: everybody on it is gone."""
+        now = self._loop.time()
+        for source in tuple(self.session.sources.values()):
+            self._source_gone(source, reason, "", now)
+
+    async def close(self) -> None:
+        """Stop the timer and close the transport; say BYE with `leave` first."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.transport.close()

@@ -1,0 +1,94 @@
+"""What the pipelines need of a codec, whatever library does the work.
+
+A codec object belongs to one stream and is used by one thread at a time. Errors of the libraries
+come out as `MediaError`; what cannot be read of a packet is a `WireError`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.int16]
+"""Audio of shape (samples, channels), C-contiguous, 48 kHz."""
+
+
+class AudioEncoder(ABC):
+    """Encodes sound of 48 kHz in blocks of 20 ms."""
+
+    channels: int
+    """What `encode` takes, 1 or 2."""
+
+    @property
+    @abstractmethod
+    def bitrate_bps(self) -> int:
+        """Target bit rate; may be set at any time."""
+
+    @bitrate_bps.setter
+    @abstractmethod
+    def bitrate_bps(self, value: int) -> None: ...
+
+    @abstractmethod
+    def encode(self, samples: Samples) -> bytes | None:
+        """One payload for (960, channels) samples; None: nothing need be sent (silence)."""
+
+
+class AudioDecoder(ABC):
+    """Decodes the payloads of one source into sound of 48 kHz."""
+
+    channels: int
+    """What `decode` returns, 1 or 2."""
+
+    @abstractmethod
+    def decode(self, payload: bytes) -> Samples:
+        """The sound of one payload, (n, channels); MediaError if it is none of this codec."""
+
+    @abstractmethod
+    def conceal(self, samples: int) -> Samples:
+        """A guess at `samples` samples that were lost, continuing what was decoded last."""
+
+
+class VideoEncoder(ABC):
+    """Encodes pictures into RTP payloads."""
+
+    @property
+    @abstractmethod
+    def bitrate_bps(self) -> int:
+        """Target bit rate; may be set at any time."""
+
+    @bitrate_bps.setter
+    @abstractmethod
+    def bitrate_bps(self, value: int) -> None: ...
+
+    @abstractmethod
+    def encode(self, frame: av.VideoFrame, key_frame: bool) -> tuple[list[bytes], bool]:
+        """The payloads of one picture and whether it is a key frame; asks for one if `key_frame`.
+
+        The frame is not changed, so several encoders may share it. No payloads: the encoder left
+        the picture out to hold its bit rate.
+        """
+
+
+class VideoDecoder(ABC):
+    """Decodes assembled pictures of one source."""
+
+    @abstractmethod
+    def decode(self, data: bytes) -> list[av.VideoFrame]:
+        """The picture, or none if it is not to be shown; MediaError if it makes no sense."""
+
+
+class VideoDepacketizer(Protocol):
+    """How a video format fills RTP packets; the functions hold no state."""
+
+    def depayload(self, payload: bytes) -> bytes:
+        """The payload without its descriptor; WireError if that is malformed."""
+
+    def is_start(self, payload: bytes) -> bool:
+        """Whether the payload is the first of a picture; False for what is malformed."""
+
+    def is_key_frame(self, payload: bytes) -> bool:
+        """Whether the payload is the first of a picture that needs no other picture."""

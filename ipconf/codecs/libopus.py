@@ -1,0 +1,178 @@
+"""libopus by ctypes: no threads of its own, and the GIL is free while it works.
+
+The library that PyAV brings along is taken, else the system's; `load()` is None without either.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import weakref
+from ctypes import POINTER, c_char_p, c_int, c_int32, c_void_p
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+
+from ..errors import MediaError
+from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
+from .base import AudioDecoder, AudioEncoder, Samples
+from .opus_packet import MAX_PACKET_SAMPLES, packet_samples
+
+MAX_PAYLOAD_BYTES = 1275
+"""No frame of an Opus packet is longer (RFC 6716 section 3.4)."""
+COMPLEXITY = 5
+"""Of 0..10; the upper half costs 40 % more time and is hardly heard in speech."""
+EXPECTED_LOSS_PERCENT = 5
+"""Makes the encoder spend some bits on in-band redundancy before the first loss is reported."""
+CONCEAL_STEP_SAMPLES = AUDIO_RATE_HZ // 400
+"""Concealment comes in steps of 2.5 ms (opus.h, opus_decode)."""
+
+# Numbers from opus_defines.h.
+_APPLICATION_VOIP = 2048
+_SET_BITRATE = 4002
+_SET_COMPLEXITY = 4010
+_SET_INBAND_FEC = 4012
+_SET_PACKET_LOSS_PERCENT = 4014
+_SET_DTX = 4016
+_SET_SIGNAL = 4024
+_SIGNAL_VOICE = 3001
+
+_UNSENT_BYTES = 2
+"""opus_encode returning this much or less says that the packet need not be sent."""
+
+
+def _candidates() -> list[str]:
+    package = Path(av.__file__).parent
+    bundled = [
+        *package.parent.glob("av.libs/libopus-*.so*"),
+        *package.parent.glob("av.libs/opus*.dll"),
+        *package.glob(".dylibs/libopus.*dylib"),
+    ]
+    return [str(path) for path in sorted(bundled)]
+
+
+@cache
+def load() -> ctypes.CDLL | None:
+    """The library with its functions' types set, or None if there is none."""
+    for name in (*_candidates(), ctypes.util.find_library("opus")):
+        try:
+            return _declare(ctypes.CDLL(name)) if name else None
+        except (OSError, AttributeError):
+            continue
+    return None
+
+
+def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
+    def declare(name: str, result: object, *arguments: object) -> None:
+        function = getattr(library, name)
+        function.restype = result
+        function.argtypes = arguments
+
+    declare("opus_strerror", c_char_p, c_int)
+    declare("opus_encoder_create", c_void_p, c_int32, c_int, c_int, POINTER(c_int))
+    declare("opus_encoder_destroy", None, c_void_p)
+    # Variadic: only the fixed arguments are declared, so that ctypes passes the others as such.
+    declare("opus_encoder_ctl", c_int, c_void_p, c_int)
+    declare("opus_encode", c_int32, c_void_p, c_void_p, c_int, c_void_p, c_int32)
+    declare("opus_decoder_create", c_void_p, c_int32, c_int, POINTER(c_int))
+    declare("opus_decoder_destroy", None, c_void_p)
+    declare("opus_decode", c_int, c_void_p, c_char_p, c_int32, c_void_p, c_int, c_int)
+    return library
+
+
+def _check(library: ctypes.CDLL, doing: str, result: int) -> int:
+    if result < 0:
+        raise MediaError(f"libopus failed to {doing}: {library.opus_strerror(result).decode()}")
+    return result
+
+
+class LibOpusEncoder(AudioEncoder):
+    """An encoder for speech: variable bit rate, in-band redundancy, no DTX."""
+
+    def __init__(self, library: ctypes.CDLL, channels: int, bitrate_bps: int) -> None:
+        error = c_int(0)
+        state = library.opus_encoder_create(
+            AUDIO_RATE_HZ, channels, _APPLICATION_VOIP, ctypes.byref(error)
+        )
+        _check(library, "make an encoder", error.value)
+        self._finalizer = weakref.finalize(self, library.opus_encoder_destroy, state)
+        self._library = library
+        self._state = c_void_p(state)
+        self._encode = library.opus_encode
+        self._buffer = ctypes.create_string_buffer(MAX_PAYLOAD_BYTES)
+        self._bytes = memoryview(self._buffer).cast("B")
+        self.channels = channels
+        for request, value in (
+            (_SET_COMPLEXITY, COMPLEXITY),
+            (_SET_INBAND_FEC, 1),
+            (_SET_PACKET_LOSS_PERCENT, EXPECTED_LOSS_PERCENT),
+            (_SET_DTX, 0),
+            (_SET_SIGNAL, _SIGNAL_VOICE),
+        ):
+            self._control(request, value)
+        self.bitrate_bps = bitrate_bps
+
+    @property
+    def bitrate_bps(self) -> int:
+        """Target bit rate; may be set at any time."""
+        return self._bitrate_bps
+
+    @bitrate_bps.setter
+    def bitrate_bps(self, value: int) -> None:
+        self._control(_SET_BITRATE, value)
+        self._bitrate_bps = value
+
+    def encode(self, samples: Samples) -> bytes | None:
+        """One payload for (960, channels) samples; None: nothing need be sent (silence)."""
+        if samples.shape != (AUDIO_FRAME_SAMPLES, self.channels) or samples.dtype != np.int16:
+            raise MediaError(
+                f"give ({AUDIO_FRAME_SAMPLES}, {self.channels}) samples of int16 to encode, "
+                f"not {samples.shape} of {samples.dtype}"
+            )
+        block = np.ascontiguousarray(samples)
+        size = self._encode(
+            self._state, block.ctypes.data, AUDIO_FRAME_SAMPLES, self._buffer, MAX_PAYLOAD_BYTES
+        )
+        _check(self._library, "encode", size)
+        return bytes(self._bytes[:size]) if size > _UNSENT_BYTES else None
+
+    def _control(self, request: int, value: int) -> None:
+        _check(
+            self._library,
+            f"set {request} to {value}",
+            self._library.opus_encoder_ctl(self._state, request, c_int32(value)),
+        )
+
+
+class LibOpusDecoder(AudioDecoder):
+    """A decoder that conceals losses itself."""
+
+    def __init__(self, library: ctypes.CDLL, channels: int) -> None:
+        error = c_int(0)
+        state = library.opus_decoder_create(AUDIO_RATE_HZ, channels, ctypes.byref(error))
+        _check(library, "make a decoder", error.value)
+        self._finalizer = weakref.finalize(self, library.opus_decoder_destroy, state)
+        self._library = library
+        self._state = c_void_p(state)
+        self._decode = library.opus_decode
+        self.channels = channels
+
+    def decode(self, payload: bytes) -> Samples:
+        """The sound of one payload, (n, channels); MediaError if it is no Opus."""
+        expected = packet_samples(payload)
+        if not expected:
+            raise MediaError(f"a payload of {len(payload)} bytes is no Opus packet")
+        samples = np.empty((expected, self.channels), np.int16)
+        count = self._decode(self._state, payload, len(payload), samples.ctypes.data, expected, 0)
+        if count != expected:
+            _check(self._library, "decode", count)
+        return samples[:count]
+
+    def conceal(self, samples: int) -> Samples:
+        """A guess at up to 120 ms that were lost, continuing what was decoded last."""
+        steps = -(-samples // CONCEAL_STEP_SAMPLES) * CONCEAL_STEP_SAMPLES
+        whole = np.empty((min(steps, MAX_PACKET_SAMPLES), self.channels), np.int16)
+        count = self._decode(self._state, None, 0, whole.ctypes.data, len(whole), 0)
+        return whole[: min(samples, _check(self._library, "conceal a loss", count))]

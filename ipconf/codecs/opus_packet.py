@@ -1,0 +1,40 @@
+"""How long an Opus packet plays, read from its first two bytes (RFC 6716 section 3)."""
+
+from __future__ import annotations
+
+from ..model import AUDIO_RATE_HZ
+
+MAX_PACKET_SAMPLES = AUDIO_RATE_HZ * 120 // 1000
+"""A packet holds at most 120 ms (RFC 6716 section 3.2.5)."""
+
+_SAMPLES_PER_MS = AUDIO_RATE_HZ // 1000
+
+
+def _frame_samples(configuration: int) -> int:
+    """Samples at 48 kHz of one frame of that configuration, 0..31 (RFC 6716 table 2)."""
+    if configuration < 12:  # SILK
+        return _SAMPLES_PER_MS * (10, 20, 40, 60)[configuration % 4]
+    if configuration < 16:  # hybrid
+        return _SAMPLES_PER_MS * (10, 20)[configuration % 2]
+    return (_SAMPLES_PER_MS * 5 // 2) << configuration % 4  # CELT: 2.5, 5, 10, 20 ms
+
+
+def _packet_samples(toc: int) -> int:
+    # The last two bits: one frame, two, two of different size, or a number in the next byte.
+    return _frame_samples(toc >> 3) * (1, 2, 2, 0)[toc & 3]
+
+
+_BY_TOC = tuple(_packet_samples(toc) for toc in range(256))
+
+
+def packet_samples(payload: bytes) -> int:
+    """Samples per channel at 48 kHz that the payload stands for; 0 if it cannot be Opus."""
+    if not payload:
+        return 0
+    toc = payload[0]
+    if samples := _BY_TOC[toc]:
+        return samples
+    if len(payload) < 2:
+        return 0
+    samples = _frame_samples(toc >> 3) * (payload[1] & 0x3F)
+    return samples if samples <= MAX_PACKET_SAMPLES else 0

@@ -1,0 +1,82 @@
+"""How long packets of one source take, and how much delay hides the differences.
+
+A packet's transit is its arrival minus its timestamp, in seconds; only differences of transits mean
+anything, since the clocks are not synchronised. The base is the shortest transit of late, the
+target is what must be added to it so that nearly all packets are there when they are played.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+MIN_TARGET_S = 0.020
+"""One tick: less would make every late tick of the player audible."""
+MAX_TARGET_S = 0.200
+"""Beyond this people talk over each other (ITU-T G.114 names 150 ms as the border)."""
+START_TARGET_S = 0.040
+"""Until something is known: wireless links vary that much."""
+MARGIN_S = 0.010
+"""Added to the largest difference seen, for the next one that is a little larger."""
+BUCKET_S = 0.25
+"""Extremes are kept per quarter of a second of arrivals."""
+BUCKETS = 16
+"""4 s are remembered: enough for jitter that comes and goes, short against clock drift."""
+RECENT_BUCKETS = 3
+"""Of which the latest are believed as they are, so that new jitter counts at once ..."""
+OUTLIER_BUCKETS = 2
+"""... and of all, the worst two are ignored: a burst of delay is forgotten after 0.75 s."""
+
+
+class DelayEstimator:
+    """Tracks the transit of one source's packets; `add` each, then read `base_s` and `target_s`."""
+
+    __slots__ = ("_bucket_ends", "_high", "_highest", "_history", "_low", "base_s", "target_s")
+
+    def __init__(self) -> None:
+        self.base_s = 0.0
+        self.target_s = START_TARGET_S
+        self._history: deque[tuple[float, float]] = deque(maxlen=BUCKETS - 1)
+        self._bucket_ends = 0.0
+        self._low = self._high = self._highest = 0.0
+
+    def restart(self, transit: float, now: float) -> None:
+        """Forget all transits but this one; the target stays for the time being."""
+        self._history.clear()
+        self._history.append((transit, transit + self.target_s - MARGIN_S))
+        self._low = self._high = transit
+        self._bucket_ends = now + BUCKET_S
+        self._evaluate()
+
+    def add(self, transit: float, now: float) -> None:
+        """Count a packet's transit in seconds."""
+        if now >= self._bucket_ends:
+            self._history.append((self._low, self._high))
+            self._low = self._high = transit
+            self._bucket_ends = now + BUCKET_S
+            self._evaluate()
+            return
+        if transit > self._high:
+            self._high = transit
+            if transit > self._highest:
+                self._evaluate()
+        elif transit < self._low:
+            self._low = transit
+            if transit < self.base_s:
+                self._evaluate()
+
+    def _evaluate(self) -> None:
+        lows = [self._low, *[low for low, _ in reversed(self._history)]]
+        self.base_s = min(lows)
+        if min(lows[: RECENT_BUCKETS + 1]) > self.base_s + MAX_TARGET_S:
+            # Even the fastest packets of late took longer than can be hidden: another path, or
+            # timestamps that jumped. What was before is no measure any more.
+            recent = list(self._history)[-RECENT_BUCKETS:]
+            self._history.clear()
+            self._history.extend(recent)
+            self.base_s = min(lows[: RECENT_BUCKETS + 1])
+        highs = [self._high, *[high for _, high in reversed(self._history)]]
+        self._highest = max(highs[: RECENT_BUCKETS + 1])
+        if len(highs) > OUTLIER_BUCKETS:
+            self._highest = max(self._highest, sorted(highs)[-OUTLIER_BUCKETS - 1])
+        target = self._highest - self.base_s + MARGIN_S
+        self.target_s = min(max(target, MIN_TARGET_S), MAX_TARGET_S)

@@ -1,0 +1,254 @@
+"""One SSRC of ours: numbering, header extensions, history for repeats, what others report of it."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import ConfigurationError
+from ..model import MediaType
+from .rtp_wire import (
+    ABS_SEND_TIME_URI,
+    HeaderExtensions,
+    RtpPacket,
+    compose_extension,
+    compose_rtp,
+)
+from .session_config import Section
+
+HISTORY_PACKETS = 512
+"""Video packets kept for repeats: some seconds at 500 kbit/s."""
+RESEND_SPACING_S = 0.02
+"""A packet is not repeated more often: several people may miss the same one."""
+MID_PACKETS = 20
+"""Packets from the start that name their section, until surely one arrived (RFC 8843 15)."""
+MAX_REPORTERS = 512
+"""Sources whose reports about one SSRC are kept."""
+_RECENT_PACKETS = 1024  # by which we know our own packets when they come back
+_RTX_HEADER_BYTES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptionReport:
+    """How one remote source receives our SSRC (RFC 3550 section 6.4.1)."""
+
+    fraction_lost: float
+    """0 to 1, since its report before."""
+    lost: int
+    """Cumulative; negative when repeated packets outweigh the losses."""
+    highest_sequence: int
+    jitter_s: float
+    round_trip_s: float | None
+    """None where the report answers no sender report of ours."""
+    at: float
+    """Session clock in seconds."""
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A packet that might be asked for again."""
+
+    sequence: int
+    payload_type: int
+    timestamp: int
+    payload: bytes
+    marker: bool
+    datagram: bytes
+    resent_at: float
+
+
+class LocalSource:
+    """An SSRC of ours in one media section, owned by its session."""
+
+    __slots__ = (
+        "feedback",
+        "last_sent",
+        "medium",
+        "mid",
+        "octets",
+        "packets",
+        "reports",
+        "resent",
+        "rtx_ssrc",
+        "sequence",
+        "ssrc",
+        "_by_level",
+        "_extensions",
+        "_history",
+        "_last_rate",
+        "_last_timestamp",
+        "_mid_packets",
+        "_rates",
+        "_recent",
+        "_rtx_sequence",
+        "_rtx_types",
+        "_stamped",
+    )
+
+    def __init__(self, section: Section, extensions: HeaderExtensions) -> None:
+        self.mid = section.mid
+        self.medium = section.medium
+        self.feedback = frozenset[str]().union(*(f.feedback for f in section.formats))
+        """RTCP feedback that the section has negotiated for any of its formats."""
+        self.ssrc = 0
+        self.rtx_ssrc: int | None = None
+        """SSRC of our retransmissions (RFC 4588 section 4); None where none are negotiated."""
+        self._extensions = extensions
+        self._stamped = ABS_SEND_TIME_URI in extensions.ids
+        self._by_level: dict[int, bytes] = {}
+        self._rates = {f.payload_type: f.clock_rate for f in section.formats if not f.is_rtx}
+        self._rtx_types = {
+            f.apt: f.payload_type for f in section.formats if f.is_rtx and f.apt is not None
+        }
+        self._history: list[_Sent | None] | None = (
+            [None] * HISTORY_PACKETS if section.medium is MediaType.VIDEO else None
+        )
+
+    def start(self, ssrc: int, rtx_ssrc: int, rng: random.Random) -> None:
+        """Begin as `ssrc`, at a random sequence number (RFC 3550 section 5.1)."""
+        self.ssrc = ssrc
+        self.rtx_ssrc = rtx_ssrc if self._rtx_types else None
+        self.sequence = rng.getrandbits(16)
+        """Of the next packet."""
+        self._rtx_sequence = rng.getrandbits(16)
+        self.packets = 0
+        """RTP packets sent, retransmissions not."""
+        self.octets = 0
+        """Payload octets in them."""
+        self.resent = 0
+        self.last_sent: float | None = None
+        self.reports: dict[int, ReceptionReport] = {}
+        """Latest report about this SSRC by reporter's SSRC."""
+        self._last_timestamp = 0
+        self._last_rate = 0
+        self._mid_packets = MID_PACKETS
+        self._recent = [-1] * _RECENT_PACKETS
+        if self._history is not None:
+            self._history = [None] * HISTORY_PACKETS
+
+    def send(
+        self,
+        payload_type: int,
+        timestamp: int,
+        payload: bytes,
+        now: float,
+        *,
+        marker: bool,
+        level: int | None,
+        voice: bool,
+        csrcs: Sequence[int],
+        csrc_levels: Sequence[int],
+    ) -> bytes:
+        """The next packet; `ConfigurationError` for a payload type the section does not have."""
+        rate = self._rates.get(payload_type)
+        if rate is None:
+            raise ConfigurationError(
+                f"section {self.mid!r} has no payload type {payload_type}; "
+                f"negotiated are {sorted(self._rates)}"
+            )
+        sequence = self.sequence
+        if self._mid_packets or self._stamped or csrc_levels:
+            extension = self._compose_extension(now, level, voice, csrc_levels)
+        elif level is None:
+            extension = b""
+        else:
+            key = level << 1 | voice
+            cached = self._by_level.get(key)
+            if cached is None:
+                cached = compose_extension(self._extensions, level=level, voice=voice)
+                self._by_level[key] = cached
+            extension = cached
+        datagram = compose_rtp(
+            payload_type,
+            sequence,
+            timestamp,
+            self.ssrc,
+            payload,
+            marker=marker,
+            csrcs=csrcs,
+            extension=extension,
+        )
+        self.sequence = (sequence + 1) & 0xFFFF
+        self.packets += 1
+        self.octets += len(payload)
+        self.last_sent = now
+        self._last_timestamp = timestamp
+        self._last_rate = rate
+        self._recent[sequence % _RECENT_PACKETS] = sequence << 32 | timestamp
+        if self._history is not None:
+            self._history[sequence % HISTORY_PACKETS] = _Sent(
+                sequence, payload_type, timestamp, payload, marker, datagram, -math.inf
+            )
+        return datagram
+
+    def _compose_extension(
+        self, now: float, level: int | None, voice: bool, csrc_levels: Sequence[int]
+    ) -> bytes:
+        mid = None
+        if self._mid_packets:
+            self._mid_packets -= 1
+            mid = self.mid
+        return compose_extension(
+            self._extensions,
+            level=level,
+            voice=voice,
+            csrc_levels=csrc_levels,
+            mid=mid,
+            # 6.18 fixed-point seconds, which wrap around every 64 s.
+            abs_send_time=int(now * 2**18) & 0xFFFFFF if self._stamped else None,
+        )
+
+    def resend(self, sequence: int, now: float) -> bytes | None:
+        """The packet of that 16-bit number again, as retransmission where negotiated (RFC 4588).
+
+        None when it is not kept (any more), or was sent within `RESEND_SPACING_S`.
+        """
+        sent = self._history[sequence % HISTORY_PACKETS] if self._history is not None else None
+        if sent is None or sent.sequence != sequence or now < sent.resent_at + RESEND_SPACING_S:
+            return None
+        sent.resent_at = now
+        self.resent += 1
+        rtx_type = self._rtx_types.get(sent.payload_type)
+        if rtx_type is None or self.rtx_ssrc is None:
+            return sent.datagram
+        rtx_sequence = self._rtx_sequence
+        self._rtx_sequence = (rtx_sequence + 1) & 0xFFFF
+        return compose_rtp(
+            rtx_type,
+            rtx_sequence,
+            sent.timestamp,
+            self.rtx_ssrc,
+            sequence.to_bytes(_RTX_HEADER_BYTES, "big") + sent.payload,
+            marker=sent.marker,
+            extension=compose_extension(
+                self._extensions,
+                mid=self.mid,
+                abs_send_time=int(now * 2**18) & 0xFFFFFF if self._stamped else None,
+            ),
+        )
+
+    def is_echo(self, packet: RtpPacket) -> bool:
+        """Whether a packet with our SSRC is one that we sent (RFC 3550 section 8.2)."""
+        if packet.ssrc != self.ssrc:
+            return True  # retransmissions are told by their random SSRC alone
+        known = self._recent[packet.sequence % _RECENT_PACKETS]
+        return known == packet.sequence << 32 | packet.timestamp
+
+    def media_time(self, now: float) -> int:
+        """The RTP timestamp of this instant, from the latest packet's (section 6.4.1)."""
+        if self.last_sent is None:
+            return 0
+        elapsed = round((now - self.last_sent) * self._last_rate)
+        return (self._last_timestamp + elapsed) & 0xFFFFFFFF
+
+    def note_report(self, reporter: int, report: ReceptionReport) -> None:
+        """Keep what `reporter` says about this SSRC."""
+        if reporter not in self.reports and len(self.reports) >= MAX_REPORTERS:
+            del self.reports[next(iter(self.reports))]
+        self.reports[reporter] = report
+
+    def jitter_s(self, ticks: int) -> float:
+        """Jitter that somebody reported about this SSRC, in seconds."""
+        return ticks / self._last_rate if self._last_rate else 0.0

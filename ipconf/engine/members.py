@@ -1,0 +1,192 @@
+"""The members of a session that are not this end: who is there, who left (RFC 3550 section 6.2.1).
+
+The one owner of the table of sources. Changes are reported into the caller's list of outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+
+from ..model import GoneReason, SdesType
+from .local_sources import LocalSources
+from .outputs import Output, SourceDescribed, SourceGone, SourceHeard
+from .reception import MAX_PRIVATE_ITEMS, Origin, RemoteSource
+from .rtcp_timing import RtcpTimer
+from .rtcp_wire import SdesItem
+from .rtp_wire import RtpPacket
+from .session_config import SessionConfig, SessionStats
+
+BYE_LINGER_S = 0.5
+"""Packets of a source that overtook one another around its BYE do not bring it back (6.2.1)."""
+ORIGIN_QUIET_S = 2.0
+"""A source silent at its address for so long may go on at another one (section 8.2)."""
+MAX_DEPARTED = 256
+_CHECKS_PER_TIMEOUT = 20
+
+_TEXT_ITEMS: dict[int, SdesType] = {int(t): t for t in SdesType if t is not SdesType.PRIV}
+
+
+class Members:
+    """The table of sources; `timer` is kept informed of their number."""
+
+    def __init__(
+        self,
+        config: SessionConfig,
+        local: LocalSources,
+        timer: RtcpTimer,
+        stats: SessionStats,
+    ) -> None:
+        self.sources: dict[int, RemoteSource] = {}
+        self.next_check = math.inf
+        """When somebody may have timed out."""
+        self._limit = config.max_sources
+        self._fixed_timeout_s = config.member_timeout_s
+        self._cnames = {ssrc: cname for s in config.sections for ssrc, cname in s.ssrcs.items()}
+        self._local = local
+        self._timer = timer
+        self._stats = stats
+        self._departed: dict[int, float] = {}
+
+    def admit(
+        self,
+        ssrc: int,
+        now: float,
+        outputs: list[Output],
+        *,
+        items: Sequence[SdesItem] = (),
+        contributing: bool = False,
+    ) -> RemoteSource | None:
+        """A new source with what is known of it; None when the session is full."""
+        if len(self.sources) >= self._limit:
+            self._stats.refused_sources += 1
+            return None
+        source = self.sources[ssrc] = RemoteSource(ssrc, now, contributing=contributing)
+        if cname := self._cnames.get(ssrc):
+            source.items[SdesType.CNAME] = cname
+        _take_items(source, items)
+        self._timer.members += 1
+        self.next_check = min(self.next_check, now + self.timeout_s())
+        outputs.append(SourceHeard(source))
+        return source
+
+    def describe(
+        self, source: RemoteSource, items: Sequence[SdesItem], outputs: list[Output]
+    ) -> None:
+        """Take over SDES items; what changed is reported."""
+        if changed := _take_items(source, items):
+            outputs.append(SourceDescribed(source, changed))
+
+    def contribute(self, packet: RtpPacket, now: float, outputs: list[Output]) -> None:
+        """The contributors of a packet are members too (section 6.2.1)."""
+        levels = packet.csrc_levels
+        for index, csrc in enumerate(packet.csrcs):
+            source = self.sources.get(csrc)
+            if source is None:
+                if csrc in self._local.by_ssrc:
+                    self._stats.own_ssrc += 1
+                    continue
+                if self.just_left(csrc, now):
+                    continue
+                source = self.admit(csrc, now, outputs, contributing=True)
+                if source is None:
+                    continue
+            source.last_heard = now
+            if levels:
+                source.level = levels[index]
+
+    def accept_origin(
+        self, known: Hashable, origin: Hashable, last_heard: float | None, now: float
+    ) -> bool:
+        """Whether a source known at one address may be heard from `origin` (section 8.2)."""
+        if known is Origin.UNKNOWN or known == origin:
+            return True
+        if last_heard is None or now - last_heard >= ORIGIN_QUIET_S:
+            return True
+        self._stats.foreign_collisions += 1
+        return False
+
+    def just_left(self, ssrc: int, now: float) -> bool:
+        """Whether that source said BYE so recently that packets of it may still be under way."""
+        left_at = self._departed.get(ssrc)
+        return left_at is not None and now < left_at + BYE_LINGER_S
+
+    def goodbye(self, source: RemoteSource, text: str, now: float, outputs: list[Output]) -> None:
+        """That source said BYE."""
+        self.remove(source, GoneReason.BYE, text, now, outputs)
+        self._departed.pop(source.ssrc, None)
+        if len(self._departed) >= MAX_DEPARTED:
+            del self._departed[next(iter(self._departed))]
+        self._departed[source.ssrc] = now
+
+    def remove(
+        self,
+        source: RemoteSource,
+        reason: GoneReason,
+        text: str,
+        now: float,
+        outputs: list[Output],
+    ) -> None:
+        """That source is no longer a member (section 6.3.4)."""
+        del self.sources[source.ssrc]
+        self._local.forget_reporter(source.ssrc)
+        self._timer.members_left(self._timer.members - 1, now)
+        outputs.append(SourceGone(source, reason, text))
+
+    def timeout_s(self) -> float:
+        """Silence after which a source is gone, in seconds (section 6.3.5)."""
+        fixed = self._fixed_timeout_s
+        return fixed if fixed is not None else self._timer.member_timeout_s()
+
+    def expire(self, now: float, outputs: list[Output]) -> None:
+        """Remove the sources that were silent for too long, and plan the next check."""
+        timeout_s = self.timeout_s()
+        silent = [s for s in self.sources.values() if now >= s.last_heard + timeout_s]
+        for source in sorted(silent, key=lambda s: s.last_heard):
+            self.remove(source, GoneReason.TIMEOUT, "", now, outputs)
+        oldest = min((s.last_heard for s in self.sources.values()), default=math.inf)
+        self.next_check = max(oldest + timeout_s, now + timeout_s / _CHECKS_PER_TIMEOUT)
+
+    def count_senders(self, since: float) -> int:
+        """Sources that sent RTP since then (section 6.3.5)."""
+        return sum(s.last_rtp is not None and s.last_rtp >= since for s in self.sources.values())
+
+    def are_one_peer(self) -> bool:
+        """Whether all that talk to us sit at one address: then nobody else needs our feedback."""
+        origins = {s.rtcp_origin for s in self.sources.values()} - {Origin.UNKNOWN}
+        if not origins:
+            origins = {s.rtp_origin for s in self.sources.values()} - {Origin.UNKNOWN}
+        return len(origins) <= 1
+
+
+def _take_items(source: RemoteSource, items: Sequence[SdesItem]) -> tuple[SdesType, ...]:
+    # -> what changed. An empty text takes an item back; a CNAME is never empty.
+    changed: list[SdesType] = []
+    known = source.items
+    for item in items:
+        text = item.text
+        kind = _TEXT_ITEMS.get(item.type)
+        if kind is None:
+            if item.type == SdesType.PRIV and _take_private(source.private, item.prefix, text):
+                changed.append(SdesType.PRIV)
+        elif known.get(kind, "") != text:
+            if text:
+                known[kind] = text
+            elif kind is SdesType.CNAME:
+                continue
+            else:
+                del known[kind]
+            changed.append(kind)
+    return tuple(dict.fromkeys(changed))
+
+
+def _take_private(private: dict[str, str], prefix: str, text: str) -> bool:
+    if private.get(prefix, "") == text or (
+        prefix not in private and len(private) >= MAX_PRIVATE_ITEMS
+    ):
+        return False
+    if text:
+        private[prefix] = text
+    else:
+        del private[prefix]
+    return True

@@ -1,0 +1,182 @@
+"""RTCP compounds: reports, descriptions and farewells put together (RFC 3550 section 6.1).
+
+A compound carries every SSRC of ours: first a report each, then their descriptions. Each SDES
+packet has one chunk, because there are receivers that misread several.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..model import MAX_SDES_BYTES, SdesType
+from .local_source import LocalSource
+from .local_sources import LocalSources
+from .reception import NTP_UNIX_OFFSET_S, RemoteSource
+from .rtcp_wire import (
+    MAX_COUNT,
+    Goodbye,
+    ReceiverReport,
+    ReportBlock,
+    RtcpPacket,
+    SdesChunk,
+    SdesItem,
+    SenderReport,
+    SourceDescription,
+    compose,
+    compose_compound,
+)
+from .sdes import SdesSchedule
+from .session_config import SessionStats
+
+RTCP_MTU_OCTETS = 1200
+"""Largest compound; fits every path that carries media."""
+DESCRIPTION_OCTETS = 480
+"""Room in a compound for descriptions of ours."""
+CONTRIBUTOR_OCTETS = 400
+"""Room in a compound for descriptions of those whose media we mix."""
+_RR_OCTETS = 8
+_SR_OCTETS = 28
+_BLOCK_OCTETS = 24
+_CHUNK_OCTETS = 4 + 4 + 4  # packet header, SSRC, terminator with padding
+_REMEMBERED_COMPOUNDS = 8
+
+
+class Reporter:
+    """Composes what this end says by RTCP."""
+
+    def __init__(
+        self,
+        local: LocalSources,
+        sources: Mapping[int, RemoteSource],
+        sdes: SdesSchedule,
+        unix_offset_s: float,
+        stats: SessionStats,
+    ) -> None:
+        self.contributors: dict[int, SdesSchedule] = {}
+        """People whose media we mix and describe to this session (section 7.1), by SSRC."""
+        self.recent: deque[bytes] = deque(maxlen=_REMEMBERED_COMPOUNDS)
+        """The latest compounds, by which to know them when they come back."""
+        self._local = local
+        self._sources = sources
+        self._sdes = sdes
+        self._unix_offset_s = unix_offset_s
+        self._stats = stats
+
+    def put_contributor(self, ssrc: int, schedule: SdesSchedule) -> None:
+        """Describe a contributor from now on, and before all others."""
+        others = {k: v for k, v in self.contributors.items() if k != ssrc}
+        self.contributors.clear()
+        self.contributors.update({ssrc: schedule, **others})
+
+    def ntp(self, now: float) -> int:
+        """Session time as NTP time, 64 bits (section 4)."""
+        return int((now + self._unix_offset_s + NTP_UNIX_OFFSET_S) * 2**32) & (2**64 - 1)
+
+    def regular(self, senders_since: float, now: float, feedback: Iterable[RtcpPacket]) -> bytes:
+        """A whole report; `feedback` that waited goes along.
+
+        SSRCs of ours that sent RTP at or after `senders_since` give sender reports.
+        """
+        tail = self._descriptions() + self._contributor_descriptions()
+        tail += compose_compound(feedback)
+        ours = list(self._local.by_mid.values())
+        room = RTCP_MTU_OCTETS - len(tail) - len(ours) * (_SR_OCTETS + _RR_OCTETS)
+        blocks = self._report_blocks(max(room, 0) // _BLOCK_OCTETS, now)
+        packets: list[RtcpPacket] = []
+        for source in ours:
+            about = blocks.get(source.mid, [])
+            packets.append(self._report(source, about[:MAX_COUNT], senders_since, now))
+            for start in range(MAX_COUNT, len(about), MAX_COUNT):
+                packets.append(ReceiverReport(source.ssrc, tuple(about[start : start + MAX_COUNT])))
+        return self._finish(compose_compound(packets) + tail)
+
+    def early(
+        self,
+        feedback: Sequence[RtcpPacket],
+        senders_since: float,
+        now: float,
+        *,
+        describe: bool,
+        reduced_size: bool,
+    ) -> bytes:
+        """What cannot wait: feedback, and with `describe` our items (RFC 4585 section 3.1).
+
+        The reports before it are without blocks, so that the loss intervals stay as they are.
+        """
+        if reduced_size and not describe:
+            return self._finish(compose_compound(feedback))
+        packets: list[RtcpPacket] = [
+            self._report(source, (), senders_since, now) for source in self._local.by_mid.values()
+        ]
+        if describe:
+            descriptions = self._descriptions() + self._contributor_descriptions()
+        else:
+            descriptions = self._cnames()
+        return self._finish(compose_compound(packets) + descriptions + compose_compound(feedback))
+
+    def goodbye(self, ssrcs: Sequence[int], reason: str) -> bytes:
+        """A farewell for `ssrcs` in a compound of its own (section 6.6); long reasons are cut."""
+        text = reason.encode()[:MAX_SDES_BYTES].decode(errors="ignore")
+        packets: list[RtcpPacket] = [ReceiverReport(ssrcs[0], ())]
+        cname = SdesItem(int(SdesType.CNAME), self._sdes.cname)
+        packets.append(SourceDescription((SdesChunk(ssrcs[0], (cname,)),)))
+        for start in range(0, len(ssrcs), MAX_COUNT):
+            packets.append(Goodbye(tuple(ssrcs[start : start + MAX_COUNT]), text))
+        return self._finish(compose_compound(packets))
+
+    def _finish(self, datagram: bytes) -> bytes:
+        self.recent.append(datagram)
+        self._stats.rtcp_sent += 1
+        return datagram
+
+    def _report(
+        self, source: LocalSource, blocks: Sequence[ReportBlock], senders_since: float, now: float
+    ) -> SenderReport | ReceiverReport:
+        if source.last_sent is None or source.last_sent < senders_since:
+            return ReceiverReport(source.ssrc, tuple(blocks))
+        return SenderReport(
+            source.ssrc,
+            self.ntp(now),
+            source.media_time(now),
+            source.packets & 0xFFFFFFFF,
+            source.octets & 0xFFFFFFFF,
+            tuple(blocks),
+        )
+
+    def _report_blocks(self, limit: int, now: float) -> dict[str, list[ReportBlock]]:
+        # -> by section. Who waited longest for a report comes first where not all fit.
+        due = sorted((s for s in self._sources.values() if s.has_news), key=lambda s: s.reported_at)
+        blocks: dict[str, list[ReportBlock]] = {}
+        for source in due[:limit]:
+            if source.mid is not None:
+                blocks.setdefault(source.mid, []).append(source.report(now))
+        return blocks
+
+    def _descriptions(self) -> bytes:
+        ours = self._local.by_mid.values()
+        items = self._sdes.next_items(DESCRIPTION_OCTETS // len(ours) - _CHUNK_OCTETS)
+        return b"".join(_describe(source.ssrc, items) for source in ours)
+
+    def _cnames(self) -> bytes:
+        items = (SdesItem(int(SdesType.CNAME), self._sdes.cname),)
+        return b"".join(_describe(s.ssrc, items) for s in self._local.by_mid.values())
+
+    def _contributor_descriptions(self) -> bytes:
+        # Round robin: who was described goes to the end of the table.
+        room = CONTRIBUTOR_OCTETS
+        parts = []
+        for ssrc in list(self.contributors):
+            schedule = self.contributors[ssrc]
+            if not schedule.fits(room - _CHUNK_OCTETS):
+                break
+            part = _describe(ssrc, schedule.next_items(room - _CHUNK_OCTETS))
+            room -= len(part)
+            parts.append(part)
+            del self.contributors[ssrc]
+            self.contributors[ssrc] = schedule
+        return b"".join(parts)
+
+
+def _describe(ssrc: int, items: tuple[SdesItem, ...]) -> bytes:
+    return compose(SourceDescription((SdesChunk(ssrc, items),)))

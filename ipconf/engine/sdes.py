@@ -1,0 +1,101 @@
+"""Which SDES items go into the next report (RFC 3550 sections 6.3.9 and 6.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ..errors import ConfigurationError
+from ..model import MAX_SDES_BYTES, SdesType
+from .rtcp_wire import SdesItem
+
+NAME_EVERY = 2
+"""NAME goes into every second report; the others share what is between (RFC 3550 6.3.9)."""
+CHANGE_REPEATS = 2
+"""Reports that carry an item that is new or changed, before it joins the rotation."""
+_ITEM_HEADER_OCTETS = 2
+
+_Key = tuple[SdesType, str]  # an item by kind and, for PRIV, prefix
+
+
+class SdesSchedule:
+    """The items of one person, and when each is said next. CNAME goes into every report."""
+
+    def __init__(self, items: Mapping[SdesType, str], private: Mapping[str, str]) -> None:
+        self._texts: dict[_Key, str] = {}
+        self._urgent: dict[_Key, int] = {}
+        self._rotation: list[_Key] = []
+        self._reports = 0
+        self._turn = 0
+        self.change(items, private)
+
+    @property
+    def cname(self) -> str:
+        """The canonical name."""
+        return self._texts[SdesType.CNAME, ""]
+
+    def change(self, items: Mapping[SdesType, str], private: Mapping[str, str]) -> bool:
+        """Say these items from now on; whether anything is new. New ones go first.
+
+        An item that is no longer there is said to be empty. `ConfigurationError` without a CNAME,
+        or when a text is too long for an SDES item.
+        """
+        texts: dict[_Key, str] = {(kind, ""): text for kind, text in items.items() if text}
+        texts.update({(SdesType.PRIV, p): text for p, text in private.items() if text})
+        if (SdesType.CNAME, "") not in texts:
+            raise ConfigurationError("an identity needs a CNAME; generate one (RFC 7022)")
+        for (kind, prefix), text in texts.items():
+            if _octets(kind, prefix, text) > MAX_SDES_BYTES + _ITEM_HEADER_OCTETS:
+                raise ConfigurationError(
+                    f"the {kind.name} item {text[:20]!r}... is too long; "
+                    f"all of it must fit {MAX_SDES_BYTES} bytes of UTF-8"
+                )
+        old = {key: text for key, text in self._texts.items() if text}
+        changed = [key for key in {**old, **texts} if old.get(key) != texts.get(key)]
+        self._texts = {**dict.fromkeys((k for k in changed if k not in texts), ""), **texts}
+        for key in changed:
+            self._urgent[key] = CHANGE_REPEATS
+        self._rotation = [k for k in texts if k[0] not in (SdesType.CNAME, SdesType.NAME)]
+        return bool(changed)
+
+    def fits(self, room_octets: int) -> bool:
+        """Whether a report with that much room can carry at least the CNAME."""
+        return _octets(SdesType.CNAME, "", self.cname) <= room_octets
+
+    def next_items(self, room_octets: int) -> tuple[SdesItem, ...]:
+        """The items of the next report: CNAME, what changed, then whose turn it is.
+
+        CNAME is there whatever it takes; others as far as they fit `room_octets`.
+        """
+        room = room_octets - _octets(SdesType.CNAME, "", self.cname)
+        chosen: dict[_Key, str] = {(SdesType.CNAME, ""): self.cname}
+        for key in list(self._urgent):
+            text = self._texts.get(key, "")
+            room_after = room if key in chosen else room - _octets(*key, text)
+            if room_after < 0:
+                continue
+            room = room_after
+            chosen[key] = text
+            self._urgent[key] -= 1
+            if not self._urgent[key]:
+                del self._urgent[key]
+        for key in self._due():
+            if key not in chosen and _octets(*key, self._texts[key]) <= room:
+                chosen[key] = self._texts[key]
+        return tuple(SdesItem(int(kind), text, prefix) for (kind, prefix), text in chosen.items())
+
+    def _due(self) -> Iterator[_Key]:
+        self._reports += 1
+        name = (SdesType.NAME, "")
+        if self._reports % NAME_EVERY == 0:
+            if name in self._texts:
+                yield name
+        elif self._rotation:
+            yield self._rotation[self._turn % len(self._rotation)]
+            self._turn += 1
+
+
+def _octets(kind: SdesType, prefix: str, text: str) -> int:
+    octets = _ITEM_HEADER_OCTETS + len(text.encode())
+    if kind is SdesType.PRIV:
+        octets += 1 + len(prefix.encode())
+    return octets

@@ -1,0 +1,138 @@
+"""The provider: makes calls, holds terminals, clock and threads (MSPI: ITMSPAddress)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import Self, TypeVar
+
+from .call import Call
+from .errors import ClosedError, InvalidMediaTypeError, InvalidStreamError
+from .event_hub import EventHub, EventStream
+from .events import AddressEvent, CallEvent, Event
+from .model import CallSettings, Identity, MediaType
+from .terminals.registry import TerminalRegistry
+from .ticker import Ticker
+from .transports.base import SignalledTransport
+from .transports.udp import UdpTransport
+from .transports.webrtc import Certificates, WebRtcTransport
+from .tsp_data import TspMessage
+from .workers import Workers
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Event)
+
+CALL_MEDIA = (MediaType.AUDIO, MediaType.VIDEO)
+"""The media that a call can have, in the order of its descriptions."""
+
+
+class MediaServiceProvider:
+    """The media half of a telephone: one object per address and application.
+
+        async with MediaServiceProvider(Identity(name="Alice")) as msp:
+            call = msp.create_call({MediaType.AUDIO})
+
+    `identity` is who its calls are in a conference; its CNAME lives as long as the provider.
+    `settings` hold for every call that is not given its own. Use it on one event loop.
+    """
+
+    def __init__(
+        self, identity: Identity | None = None, settings: CallSettings | None = None
+    ) -> None:
+        self.identity = identity or Identity()
+        self.settings = settings or CallSettings()
+        self.terminals = TerminalRegistry()
+        self._hub = EventHub()
+        self._calls: list[Call] = []
+        self._numbers = count(1)
+        self._certificates = Certificates()
+        self._entered = False
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            raise ClosedError("a provider is entered once; make a new one")
+        self._entered = True
+        loop = asyncio.get_running_loop()
+        self.now: Callable[[], float] = loop.time
+        self.unix_offset_s = time.time() - loop.time()
+        self.ticker = Ticker(loop)
+        self._workers = Workers(loop)
+        self._open = True
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all calls, terminals and threads (MSPI: ITMSPAddress::Shutdown)."""
+        for call in tuple(self._calls):
+            await call.close()
+        self._hub.close()
+        self._workers.close()
+        self._open = False
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The calls that are not closed."""
+        return tuple(self._calls)
+
+    def create_call(
+        self,
+        media: Iterable[MediaType] = CALL_MEDIA,
+        settings: CallSettings | None = None,
+    ) -> Call:
+        """A call with a stream each way for each medium (MSPI: CreateMSPCall).
+
+        `media` is what the call may ever carry: a medium without terminals costs nothing until a
+        terminal is selected. Raises InvalidMediaTypeError when there is none, or one unknown.
+        """
+        if not getattr(self, "_open", False):
+            raise ClosedError("use the provider inside `async with`; it is not open")
+        wanted = set(media)
+        if not wanted or not wanted.issubset(CALL_MEDIA):
+            raise InvalidMediaTypeError(
+                f"a call carries MediaType.AUDIO, MediaType.VIDEO or both, not {wanted}"
+            )
+        ordered = [m for m in CALL_MEDIA if m in wanted]
+        call = Call(
+            self, ordered, settings or self.settings, self._make_transport, next(self._numbers)
+        )
+        self._calls.append(call)
+        return call
+
+    def events(self, *kinds: type[E]) -> EventStream[E]:
+        """The events of these classes, of the provider and all its calls, from now on.
+
+        Without classes: every AddressEvent and CallEvent. TspData comes only where it is named.
+        """
+        return self._hub.subscribe(kinds or (AddressEvent, CallEvent))  # type: ignore[arg-type]
+
+    def receive_tsp_data(self, call: Call, message: TspMessage) -> None:
+        """Take a message of the telephony service provider for a call (MSPI: ReceiveTSPData)."""
+        if call not in self._calls:
+            raise InvalidStreamError(f"{call.identity} is not an open call of this provider")
+        call.receive_tsp_data(message)
+
+    # -- what calls use
+
+    def post(self, event: Event) -> None:
+        """Deliver an event to the provider's subscribers."""
+        self._hub.post(event)
+
+    def submit(self, work: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
+        """Run `work` in the pool of threads, then `done` with its result on the loop."""
+        self._workers.submit(work, done)
+
+    def forget(self, call: Call) -> None:
+        """A call has closed."""
+        if call in self._calls:
+            self._calls.remove(call)
+
+    def _make_transport(self, settings: CallSettings) -> SignalledTransport:
+        if settings.transport == "rtp":
+            return UdpTransport(
+                str(settings.rtp_address), settings.port_range, mux=settings.rtcp_mux
+            )
+        return WebRtcTransport(settings, self._certificates.current())

@@ -1,0 +1,241 @@
+"""The transports of a call and what its ends agree on, from descriptions to connected bearers.
+
+    offering:   open transports ─> write offer ···(answer)···> agree ─> connect
+    answering:  (offer)···> agree ─> open transports ─> write answer ─> connect
+
+One `Negotiator` makes one set of transports. A far end that comes back with new ICE credentials
+gets a new negotiator, because aiortc's ICE cannot be restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from aiortc.sdp import MediaDescription, SessionDescription
+
+from .engine.session_config import PayloadFormat
+from .errors import InvalidStateError, NegotiationError
+from .model import CallSettings, MediaType
+from .transports.base import Loss, SignalledTransport
+from .transports.description import (
+    MediaLine,
+    PlainLine,
+    WebRtcLine,
+    read_candidate,
+    read_description,
+    write_description,
+)
+from .transports.negotiation import (
+    EXTENSIONS,
+    Agreed,
+    Refused,
+    agree_on_answer,
+    agree_on_offer,
+    answer_role,
+    offer_role,
+)
+
+MAX_EARLY_CANDIDATES = 100
+"""Trickled candidates kept until the description they belong to has come."""
+
+TransportFactory = Callable[[], SignalledTransport]
+Formats = Mapping[MediaType, tuple[PayloadFormat, ...]]
+
+
+@dataclass(slots=True, eq=False)
+class Bearer:
+    """A transport and the agreed m-lines that it carries."""
+
+    transport: SignalledTransport
+    lines: list[Agreed] = field(default_factory=list)
+    role: str = "server"
+    """Our DTLS role."""
+
+    @property
+    def remote(self) -> MediaDescription:
+        """The far end's description of its side of the transport."""
+        return self.lines[0].transport
+
+
+class Negotiator:
+    """Offers or answers, and connects, one set of transports for the media of a call."""
+
+    def __init__(
+        self, formats: Formats, settings: CallSettings, make: TransportFactory, cname: str
+    ) -> None:
+        self._formats = formats
+        self._settings = settings
+        self._make = make
+        self._cname = cname
+        self._webrtc = settings.transport == "webrtc"
+        self._opened: list[Bearer] = []
+        self._offered: list[Bearer] = []
+        self._early_candidates: list[tuple[str, str | None]] = []
+        self.reduced_size = False
+        """Whether the far end takes RTCP feedback without a report (a=rtcp-rsize, RFC 5506)."""
+        self.refused: list[Refused] = []
+        """The m-lines that are not part of the call."""
+        self.ssrcs = {medium: secrets.randbits(32) for medium in formats}
+        """Our SSRC for each medium, as the descriptions name it."""
+        self.repair_ssrcs = {medium: secrets.randbits(32) for medium in formats}
+        """Our retransmission SSRCs, likewise."""
+
+    @property
+    def bearers(self) -> list[Bearer]:
+        """The transports that carry something; empty before the agreement."""
+        return [bearer for bearer in self._opened if bearer.lines]
+
+    # -- offering
+
+    async def offer(self) -> str:
+        """Open transports and write an offer with a line for each medium."""
+        mids = [str(index) for index in range(len(self._formats))]
+        bundle = self._settings.bundle and self._webrtc
+        role = self._settings.dtls_role
+        lines: list[tuple[MediaLine, WebRtcLine | PlainLine]] = []
+        for mid, (medium, formats) in zip(mids, self._formats.items(), strict=True):
+            if not self._offered or not bundle:
+                self._offered.append(await self._open())
+            line = self._line(mid, medium, formats, EXTENSIONS[medium])
+            lines.append((line, self._offered[-1].transport.describe(role)))
+        return write_description(lines, [mids] if bundle else [], version=1, offer=True)
+
+    def accept_answer(self, text: str) -> None:
+        """Read the answer; then `bearers` and `refused` say what was agreed."""
+        if not self._offered or self.bearers:
+            raise InvalidStateError("there is no open offer that this could be the answer to")
+        mids = [str(index) for index in range(len(self._formats))]
+        answer = self._read(text)
+        for line in agree_on_answer(answer, self._formats, mids, webrtc=self._webrtc):
+            if isinstance(line, Refused):
+                self.refused.append(line)
+                continue
+            bearer = self._offered[min(line.index, len(self._offered) - 1)]
+            if bearer.lines and bearer.remote is not line.transport:
+                reason = "the far end does not bundle; offer it a transport each (bundle=False)"
+                self.refused.append(Refused(line.index, line.medium, reason))
+                continue
+            bearer.lines.append(line)
+            remote_dtls = line.transport.dtls
+            bearer.role = offer_role(remote_dtls.role if remote_dtls else "")
+        self._check_agreed()
+
+    # -- answering
+
+    async def answer(self, text: str) -> str:
+        """Read an offer, open the transports that it needs, and write the answer."""
+        offer = self._read(text)
+        lines = agree_on_offer(offer, self._formats, webrtc=self._webrtc)
+        written: list[tuple[MediaLine, WebRtcLine | PlainLine] | MediaDescription] = []
+        for line in lines:
+            if isinstance(line, Refused):
+                self.refused.append(line)
+                written.append(offer.media[line.index])
+                continue
+            bearer = await self._bearer_for(line)
+            bearer.lines.append(line)
+            own = self._line(line.mid, line.medium, line.receive, line.extensions, line)
+            written.append((own, bearer.transport.describe(bearer.role)))
+        self._check_agreed()
+        return write_description(written, self._bundles(offer), version=1, offer=False)
+
+    async def _bearer_for(self, line: Agreed) -> Bearer:
+        for bearer in self.bearers:
+            if bearer.remote is line.transport:
+                return bearer
+        bearer = await self._open()
+        if line.transport.dtls is not None:
+            bearer.role = answer_role(line.transport.dtls.role, self._settings.dtls_role)
+        return bearer
+
+    def _bundles(self, offer: SessionDescription) -> list[list[str]]:
+        offered = {mid for g in offer.group if g.semantic == "BUNDLE" for mid in g.items}
+        groups = ([line.mid for line in bearer.lines] for bearer in self.bearers)
+        return [group for group in groups if offered.issuperset(group)]
+
+    # -- both
+
+    def _read(self, text: str) -> SessionDescription:
+        self.reduced_size = "\na=rtcp-rsize" in text
+        return read_description(text)
+
+    def _line(
+        self,
+        mid: str,
+        medium: MediaType,
+        formats: tuple[PayloadFormat, ...],
+        extensions: Mapping[str, int],
+        agreed: Agreed | None = None,
+    ) -> MediaLine:
+        repairs = any(fmt.is_rtx for fmt in formats)
+        return MediaLine(
+            mid=mid,
+            medium=medium,
+            formats=formats,
+            sends=agreed is None or agreed.sends,
+            receives=agreed is None or agreed.receives,
+            extensions=extensions,
+            ssrc=self.ssrcs[medium],
+            repair_ssrc=self.repair_ssrcs[medium] if repairs else None,
+            cname=self._cname,
+        )
+
+    def _check_agreed(self) -> None:
+        if not self.bearers:
+            reasons = "; ".join(
+                f"{line.medium.value if line.medium else 'other'}: {line.reason}"
+                for line in self.refused
+            )
+            raise NegotiationError(f"nothing in the far end's description can be used: {reasons}")
+
+    async def _open(self) -> Bearer:
+        bearer = Bearer(self._make())
+        self._opened.append(bearer)
+        await bearer.transport.open()
+        if self._settings.loss_percent:
+            bearer.transport.impair(Loss(self._settings.loss_percent, self._settings.loss_seed))
+        return bearer
+
+    async def connect(self, connected: Callable[[Bearer], None]) -> None:
+        """Connect every bearer, telling of each as it is ready; the others are closed.
+
+        Raises the first TransportError when a bearer fails.
+        """
+        for bearer in [b for b in self._opened if not b.lines]:
+            self._opened.remove(bearer)
+            await bearer.transport.close()
+        for candidate, mid in self._early_candidates:
+            await self.add_candidate(candidate, mid)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for bearer in self.bearers:
+                    tasks.create_task(self._connect(bearer, connected))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def _connect(self, bearer: Bearer, connected: Callable[[Bearer], None]) -> None:
+        await bearer.transport.connect(bearer.remote, offered=bool(self._offered), role=bearer.role)
+        connected(bearer)
+
+    async def add_candidate(self, text: str, mid: str | None) -> None:
+        """Take a trickled candidate for the line `mid`, or for all; "" says that was the last."""
+        if not self.bearers:
+            if len(self._early_candidates) < MAX_EARLY_CANDIDATES:
+                self._early_candidates.append((text, mid))
+            return
+        candidate = read_candidate(text) if text else None
+        for bearer in self._bearers_of(mid):
+            await bearer.transport.add_remote_candidate(candidate)
+
+    def _bearers_of(self, mid: str | None) -> Iterable[Bearer]:
+        if mid is None:
+            return self.bearers
+        return [b for b in self.bearers if any(line.mid == mid for line in b.lines)]
+
+    async def close(self) -> None:
+        """Close every transport that was opened."""
+        for bearer in self._opened:
+            await bearer.transport.close()

@@ -1,0 +1,207 @@
+"""From the RTP packets of one source to 20 ms blocks of sound, at a steady pace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..codecs.base import AudioDecoder
+from ..codecs.opus_packet import packet_samples
+from ..codecs.registry import create_audio_decoder, has_codec
+from ..engine.jitter import AudioJitterBuffer, Playout
+from ..engine.rtp_wire import RtpPacket
+from ..engine.session_config import PayloadFormat
+from ..engine.speakers import SILENT_LEVEL, level_of
+from ..errors import MediaError
+from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
+from .time_scaling import MAX_SHIFT_SAMPLES, STRETCHABLE_SAMPLES, shrink, stretch
+
+SHRINK_ABOVE_S = 0.025
+"""Delay that is not needed, from which on sound is shrunk; quiet moments are shrunk earlier."""
+SHRINK_QUIET_ABOVE_S = 0.015
+QUIET_LEVEL = 50
+"""-50 dBov and less is between the words."""
+SHRINK_FAST_ABOVE_S = 0.060
+"""From here on more sound is shrunk at a time."""
+CATCH_UP_ABOVE_S = 0.250
+"""Shrinking this would take seconds: packets are skipped instead."""
+STRETCH_BELOW_S = -0.010
+"""Delay that is missing, from which on sound is stretched."""
+PERSISTENCE_S = 0.1
+"""How long it must be so: late ticks, which are made good at once, are no reason."""
+SCALE_PERIOD_TICKS = 5
+"""Shrink or stretch once in 100 ms ..."""
+SCALE_PERIOD_FAST_TICKS = 2
+"""... or 40 ms if there is much to shrink."""
+
+
+@dataclass(slots=True)
+class AudioReceiverStats:
+    """What one source's sound went through; times are seconds since the beginning."""
+
+    decoded: int = 0
+    """Payloads decoded."""
+    decode_errors: int = 0
+    """Payloads that were no sound."""
+    concealed_s: float = 0.0
+    """Sound that was lost or late, and replaced."""
+    shrunk_s: float = 0.0
+    stretched_s: float = 0.0
+    late: int = 0
+    """Packets that came after their time."""
+    duplicates: int = 0
+    discarded: int = 0
+    """Packets that were unplayable, too many, or skipped to catch up."""
+    delay_s: float = 0.0
+    """How much later sound is played than the fastest packets would allow, now."""
+    target_s: float = 0.0
+    """How much the jitter of late asks for."""
+
+
+class AudioReceiver:
+    """Jitter buffer, decoder and re-blocking of one source.
+
+    `formats` are those of the section; only the ones with a codec here are decoded. All blocks
+    have the same number of channels: one, or two if a format is stereo.
+    """
+
+    def __init__(self, formats: tuple[PayloadFormat, ...]) -> None:
+        self._formats = {f.payload_type: f for f in formats if has_codec(f)}
+        if not self._formats:
+            raise MediaError("none of the formats of the section can be decoded here")
+        self._buffer = AudioJitterBuffer(AUDIO_RATE_HZ, packet_samples)
+        self._decoder: AudioDecoder | None = None
+        self._decoder_type = -1
+        self._held = np.empty((0, 1), np.int16)
+        self._block: NDArray[np.int16] | None = None
+        self._level: int | None = SILENT_LEVEL
+        self._counts = AudioReceiverStats()
+        self._balanced_at = 0.0
+        self._ticks_since_scaling = 0
+
+    def push(self, packet: RtpPacket, now: float) -> None:
+        """Take a packet of the source at the time it arrived."""
+        if packet.payload_type in self._formats:
+            self._buffer.push(packet, now)
+        else:
+            self._buffer.note(packet.sequence)
+
+    def pull(self, now: float) -> NDArray[np.int16] | None:
+        """The next 20 ms, (960, channels); None while there is nothing to hear.
+
+        Call it every 20 ms; late and skipped calls only cost delay, which is worked off.
+        """
+        samples = self._held
+        while len(samples) < AUDIO_FRAME_SAMPLES:
+            more = self._next(now, AUDIO_FRAME_SAMPLES - len(samples))
+            if more is None:
+                break
+            samples = _join(samples, more)
+        samples = self._rescale(samples, now)
+        size = len(samples)
+        self._held = samples[AUDIO_FRAME_SAMPLES:]
+        if size > AUDIO_FRAME_SAMPLES:
+            samples = samples[:AUDIO_FRAME_SAMPLES]
+        elif size < AUDIO_FRAME_SAMPLES:
+            if not size:
+                self._block, self._level = None, SILENT_LEVEL
+                return None
+            samples = _fade_to_silence(samples)
+        self._block, self._level = samples, None
+        return samples
+
+    @property
+    def level(self) -> int:
+        """Level of the latest block, 0 (loudest) .. 127 (RFC 6464)."""
+        if self._level is None:
+            assert self._block is not None
+            self._level = level_of(self._block)
+        return self._level
+
+    def stats(self) -> AudioReceiverStats:
+        """The counts up to now; the same object every time."""
+        counts, buffer = self._counts, self._buffer
+        counts.concealed_s = buffer.concealed / AUDIO_RATE_HZ
+        counts.late = buffer.late
+        counts.duplicates = buffer.duplicates
+        counts.discarded = buffer.discarded
+        counts.delay_s = buffer.delay_s + len(self._held) / AUDIO_RATE_HZ
+        counts.target_s = buffer.target_s
+        return counts
+
+    def _next(self, now: float, wanted: int) -> NDArray[np.int16] | None:
+        """The sound that comes next, some of it or more than wanted; None: there is none."""
+        answer = self._buffer.pull(now, wanted)
+        if answer is Playout.EMPTY:
+            return None
+        decoder = self._decoder
+        if answer is not Playout.CONCEAL:
+            if answer.payload_type != self._decoder_type:
+                decoder = self._switch(answer.payload_type)
+            assert decoder is not None
+            try:
+                samples = decoder.decode(answer.payload)
+                self._counts.decoded += 1
+                return samples
+            except MediaError:
+                self._counts.decode_errors += 1
+        return None if decoder is None else decoder.conceal(self._buffer.span)
+
+    def _switch(self, payload_type: int) -> AudioDecoder:
+        self._decoder = create_audio_decoder(self._formats[payload_type])
+        self._decoder_type = payload_type
+        return self._decoder
+
+    def _rescale(self, samples: NDArray[np.int16], now: float) -> NDArray[np.int16]:
+        """Shrink or stretch the sound if its delay has been wrong for some time."""
+        self._ticks_since_scaling += 1
+        surplus = self._buffer.surplus_s
+        if STRETCH_BELOW_S <= surplus <= SHRINK_QUIET_ABOVE_S or not self._buffer.playing:
+            self._balanced_at = now
+            return samples
+        if now - self._balanced_at < PERSISTENCE_S:
+            return samples
+        if surplus > CATCH_UP_ABOVE_S:
+            self._buffer.catch_up(now)
+        fast = surplus > SHRINK_FAST_ABOVE_S
+        if self._ticks_since_scaling < (SCALE_PERIOD_FAST_TICKS if fast else SCALE_PERIOD_TICKS):
+            return samples
+        return self._shrink(samples, now) if surplus > 0 else self._stretch(samples)
+
+    def _shrink(self, samples: NDArray[np.int16], now: float) -> NDArray[np.int16]:
+        if self._buffer.surplus_s < SHRINK_ABOVE_S and level_of(samples) < QUIET_LEVEL:
+            return samples
+        while len(samples) < AUDIO_FRAME_SAMPLES + MAX_SHIFT_SAMPLES:
+            more = self._next(now, AUDIO_FRAME_SAMPLES) if self._buffer.ready else None
+            if more is None:
+                return samples
+            samples = _join(samples, more)
+        shorter = shrink(samples)
+        self._ticks_since_scaling = 0
+        self._counts.shrunk_s += (len(samples) - len(shorter)) / AUDIO_RATE_HZ
+        return shorter
+
+    def _stretch(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
+        if len(samples) < STRETCHABLE_SAMPLES:
+            return samples
+        longer = stretch(samples)
+        self._ticks_since_scaling = 0
+        self._counts.stretched_s += (len(longer) - len(samples)) / AUDIO_RATE_HZ
+        return longer
+
+
+def _join(first: NDArray[np.int16], second: NDArray[np.int16]) -> NDArray[np.int16]:
+    # Where a format of another number of channels takes over, what is left of the old one goes.
+    if not len(first) or first.shape[1] != second.shape[1]:
+        return second
+    return np.concatenate((first, second))
+
+
+def _fade_to_silence(samples: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The last bit of sound, faded out and filled up to a block."""
+    block = np.zeros((AUDIO_FRAME_SAMPLES, samples.shape[1]), np.int16)
+    fade = np.linspace(1, 0, len(samples), dtype=np.float32)[:, np.newaxis]
+    block[: len(samples)] = (samples * fade).astype(np.int16)
+    return block

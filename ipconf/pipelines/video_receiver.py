@@ -1,0 +1,155 @@
+"""From the RTP packets of one video source to pictures, decoded elsewhere and in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import av
+
+from ..codecs.base import VideoDecoder
+from ..codecs.registry import create_video_decoder, depacketizer_of, has_codec
+from ..engine.assembly import AssembledFrame, VideoAssembler
+from ..engine.rtp_wire import RtpPacket
+from ..engine.session_config import PayloadFormat
+from ..errors import MediaError
+
+MAX_BACKLOG = 15
+"""Pictures waiting to be decoded, half a second of them; more are dropped to a key frame."""
+
+T = TypeVar("T")
+
+
+class Submit(Protocol):
+    """Runs `work` on a worker thread, then `done` with its result or exception on the loop's."""
+
+    def __call__(self, work: Callable[[], T], done: Callable[[T | Exception], None], /) -> None: ...
+
+
+@dataclass(slots=True)
+class VideoReceiverStats:
+    """What one source's pictures went through."""
+
+    decoded: int = 0
+    """Pictures."""
+    decode_errors: int = 0
+    dropped: int = 0
+    """Pictures skipped because decoding could not keep up, or behind a broken one."""
+    broken: int = 0
+    """Times that pictures were given up because packets were missing or malformed."""
+    late: int = 0
+    """Packets that came when their picture was done or given up."""
+    duplicates: int = 0
+
+
+class VideoReceiver:
+    """Assembly and decoding of one source.
+
+    `on_frame(frame, rtp_timestamp)` is called on the loop's thread, in order. One picture at a time
+    is decoded. Ask `missing` and `needs_key_frame` every 10 to 20 ms and send what they say.
+    """
+
+    def __init__(
+        self,
+        formats: tuple[PayloadFormat, ...],
+        submit: Submit,
+        on_frame: Callable[[av.VideoFrame, int], None],
+    ) -> None:
+        self._formats = {f.payload_type: f for f in formats if has_codec(f)}
+        if not self._formats:
+            raise MediaError("none of the formats of the section can be decoded here")
+        first = next(iter(self._formats.values()))
+        self._assembler = VideoAssembler(depacketizer_of(first), "nack" in first.feedback)
+        self._format = first
+        self._decoder: VideoDecoder | None = None
+        self._submit = submit
+        self._on_frame = on_frame
+        self._backlog: deque[AssembledFrame] = deque()
+        self._busy = False
+        self._closed = False
+        self._round_trip_s: float | None = None
+        self._counts = VideoReceiverStats()
+
+    def push(self, packet: RtpPacket, now: float) -> None:
+        """Take a packet of the source at the time it arrived."""
+        if packet.payload_type not in self._formats or self._closed:
+            return
+        if packet.source is not None:
+            self._round_trip_s = packet.source.round_trip_s
+        for frame in self._assembler.push(packet, now):
+            self._queue(frame)
+        self._decode_next()
+
+    def missing(self, now: float) -> list[int]:
+        """Sequence numbers (16 bits) to ask the source for now."""
+        return self._assembler.missing(now, self._round_trip_s)
+
+    def needs_key_frame(self, now: float) -> bool:
+        """Whether to ask the source for a key frame now."""
+        return self._assembler.needs_key_frame(now)
+
+    def stats(self) -> VideoReceiverStats:
+        """The counts up to now; the same object every time."""
+        counts, assembler = self._counts, self._assembler
+        counts.broken = assembler.broken
+        counts.late = assembler.late
+        counts.duplicates = assembler.duplicates
+        return counts
+
+    def close(self) -> None:
+        """Call `on_frame` no more."""
+        self._closed = True
+        self._backlog.clear()
+
+    def _queue(self, frame: AssembledFrame) -> None:
+        backlog = self._backlog
+        if len(backlog) >= MAX_BACKLOG:
+            self._counts.dropped += len(backlog)
+            backlog.clear()
+            if not frame.key_frame:
+                self._counts.dropped += 1
+                self._assembler.require_key_frame()
+                return
+        backlog.append(frame)
+
+    def _decode_next(self) -> None:
+        if self._busy or not self._backlog:
+            return
+        self._busy = True
+        frame = self._backlog.popleft()
+        decoder = self._decoder
+        if decoder is None:
+            decoder = self._decoder = create_video_decoder(self._format)
+
+        def work() -> list[av.VideoFrame]:
+            return decoder.decode(frame.data)
+
+        def done(result: list[av.VideoFrame] | Exception) -> None:
+            self._decoded(result, frame.timestamp)
+
+        self._submit(work, done)
+
+    def _decoded(self, result: list[av.VideoFrame] | Exception, timestamp: int) -> None:
+        self._busy = False
+        if self._closed:
+            return
+        if isinstance(result, Exception):
+            self._counts.decode_errors += 1
+            self._start_over()
+        else:
+            self._counts.decoded += len(result)
+            for picture in result:
+                self._on_frame(picture, timestamp)
+        self._decode_next()
+
+    def _start_over(self) -> None:
+        """After an error only a key frame, and for safety a new decoder, help."""
+        self._decoder = None
+        backlog = self._backlog
+        while backlog and not backlog[0].key_frame:
+            backlog.popleft()
+            self._counts.dropped += 1
+        if not backlog:
+            self._assembler.require_key_frame()

@@ -1,0 +1,146 @@
+"""Provider-specific controls, asked for by type: `call.query(ParticipantControl)`.
+
+What QueryInterface is in COM, `InterfaceHost.query` is here: calls and streams are hosts, and each
+offers one object per interface. The controls of this module are views: they keep no state of their
+own, they ask the roster and the streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from .errors import (
+    InterfaceNotFoundError,
+    InvalidDirectionError,
+    InvalidStreamError,
+    InvalidTerminalError,
+    IpconfError,
+    NoItemError,
+)
+from .model import Direction, MediaType
+from .participants import LocalParticipant, Participant, Roster
+
+if TYPE_CHECKING:
+    from .rtp_streams import Stream, SubStream
+    from .terminals.base import Terminal
+
+T = TypeVar("T")
+
+
+class InterfaceHost:
+    """An object that has further interfaces (COM: IUnknown).
+
+    A subclass hands over the objects it offers, each found by its class; what has to be found by
+    another type, or comes later, it adds with `_offer_interface`.
+    """
+
+    def __init__(self, offered: Iterable[object] = ()) -> None:
+        self._offered: dict[type, object] = {type(view): view for view in offered}
+
+    def _offer_interface(self, iface: type[T], view: T) -> None:
+        self._offered[iface] = view
+
+    @property
+    def interfaces(self) -> tuple[type, ...]:
+        """The types that `query` answers here."""
+        return tuple(self._offered)
+
+    def query(self, iface: type[T]) -> T:
+        """The object of exactly that type; `InterfaceNotFoundError` tells which types there are."""
+        try:
+            return cast(T, self._offered[iface])
+        except KeyError:
+            there = ", ".join(sorted(kind.__name__ for kind in self._offered)) or "none"
+            raise InterfaceNotFoundError(
+                f"{type(self).__name__} has no {iface.__name__}; it has: {there}"
+            ) from None
+
+
+class ParticipantControl:
+    """The people of a call (MSPI: ITParticipantControl)."""
+
+    def __init__(self, roster: Roster, local: LocalParticipant) -> None:
+        self._roster = roster
+        self._local = local
+
+    @property
+    def participants(self) -> tuple[Participant, ...]:
+        """The remote people present now, in the order of their coming."""
+        return self._roster.participants
+
+    @property
+    def local(self) -> LocalParticipant:
+        """Ourselves."""
+        return self._local
+
+    def find(self, cname: str) -> Participant:
+        """The person present under that CNAME; `NoItemError` where nobody is."""
+        participant = self._roster.find(cname)
+        if participant is None:
+            raise NoItemError(f"nobody present has the CNAME {cname!r}")
+        return participant
+
+
+class ParticipantSubStreamControl:
+    """Who is on which screen (MSPI: ITParticipantSubStreamControl).
+
+    `streams` gives the streams of the call.
+    """
+
+    def __init__(self, streams: Callable[[], Iterable[Stream]]) -> None:
+        self._streams = streams
+
+    def substream_of(
+        self, participant: Participant, media_type: MediaType = MediaType.VIDEO
+    ) -> SubStream:
+        """The substream a person is on, a rendered one first; `NoItemError` where there is none."""
+        theirs = [s for s in participant.substreams if s.stream.media_type is media_type]
+        if not theirs:
+            raise NoItemError(f"{participant.name} is on no {media_type.value} substream")
+        return next((s for s in theirs if s.terminals), theirs[0])
+
+    def participant_of(self, substream: SubStream) -> Participant:
+        """Who is on a substream of this call; `NoItemError` while nobody is."""
+        self._check(substream)
+        participant: Participant | None = substream.participant
+        if participant is None:
+            raise NoItemError(f"nobody is on {substream.identity} now")
+        return participant
+
+    def switch_terminal(self, terminal: Terminal, substream: SubStream) -> None:
+        """Re-aim a render terminal: it leaves what it renders in this call and shows the substream.
+
+        A terminal that is selected nowhere is simply selected. `NoItemError` for a substream that
+        nobody is on, `InvalidTerminalError` or `InvalidDirectionError` for a terminal that does
+        not fit. Where the substream refuses, the terminal stays where it was.
+        """
+        self.participant_of(substream)
+        if terminal.media_type is not substream.stream.media_type:
+            raise InvalidTerminalError(f"{terminal.identity} does not take {substream.identity}")
+        if terminal.direction is Direction.CAPTURE:
+            raise InvalidDirectionError(f"{terminal.identity} captures: take a render terminal")
+        holder = self._holder(terminal)
+        if holder is substream:
+            return
+        if holder is not None:
+            holder.unselect_terminal(terminal)
+        try:
+            substream.select_terminal(terminal)
+        except IpconfError:
+            if holder is not None:
+                holder.select_terminal(terminal)
+            raise
+
+    def _holder(self, terminal: Terminal) -> Stream | SubStream | None:
+        for stream in self._streams():
+            if terminal in stream.terminals:
+                return stream
+            for substream in stream.substreams:
+                if terminal in substream.terminals:
+                    return substream
+        return None
+
+    def _check(self, substream: SubStream) -> None:
+        if all(substream not in stream.substreams for stream in self._streams()):
+            raise InvalidStreamError(f"{substream.identity} is no substream of this call")

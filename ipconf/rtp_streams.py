@@ -1,0 +1,385 @@
+"""Streams and substreams: what an application starts, pauses, stops and puts terminals on.
+
+A stream is one medium in one direction (MSPI: ITStream); a substream is one person's share of an
+arriving stream (ITSubStream). Both run by the same rule, the auto-start rule of MSPI:
+
+    runs  =  the transport can carry it  and  nobody paused or stopped it  and  a terminal is there
+
+All state changes go through `_settle`, which compares that rule with what is so; nothing else
+starts or ends media. `active` is another thing: media really flows. StreamActive and StreamInactive
+tell when that changes.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from .engine.reception import RemoteSource
+from .errors import (
+    ClosedError,
+    InvalidTerminalError,
+    MaxTerminalsError,
+    NoTerminalSelectedError,
+    NotStoppedError,
+)
+from .events import (
+    CallEvent,
+    FileCause,
+    FileState,
+    FileTerminalEvent,
+    StreamActive,
+    StreamFailed,
+    StreamInactive,
+    TerminalFailed,
+)
+from .model import CallSettings, Cause, Direction, MediaType
+from .participants import LocalParticipant, Participant, Roster
+from .private_ifaces import InterfaceHost
+from .terminals.base import CaptureTerminal, RenderTerminal, Terminal
+from .ticker import Ticker
+
+if TYPE_CHECKING:
+    from .channel import Channel
+    from .transports.negotiation import Agreed
+
+T = TypeVar("T")
+
+
+class StreamOwner(Protocol):
+    """What a stream needs of its call."""
+
+    roster: Roster
+    local_participant: LocalParticipant
+    settings: CallSettings
+    ticker: Ticker
+
+    def now(self) -> float:
+        """The provider's clock in seconds."""
+
+    def post(self, kind: type[CallEvent], **fields: Any) -> None:
+        """Build an event of this class, with time and call filled in, and deliver it."""
+
+    def submit(self, work: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
+        """Run `work` in the provider's pool of threads, then `done` on the loop."""
+
+
+class Wish(enum.Enum):
+    """What the application last asked of a stream or substream."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    STOP = "stop"
+
+
+class Runnable(InterfaceHost, ABC):
+    """The part that streams and substreams share: terminals, and start, pause and stop."""
+
+    media_type: MediaType
+    direction: Direction
+    identity: str
+    max_terminals: int | None = None
+
+    def __init__(self, offered: Iterable[object] = ()) -> None:
+        super().__init__(offered)
+        self._terminals: list[Terminal] = []
+        self._failed: set[Terminal] = set()
+        self._wish = Wish.RUN
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.identity!r}>"
+
+    @property
+    def terminals(self) -> tuple[Terminal, ...]:
+        """The terminals selected here, in the order of their selection (a snapshot)."""
+        return tuple(self._terminals)
+
+    def select_terminal(self, terminal: Terminal) -> None:
+        """Put a terminal on; media flows by itself as soon as it can (MSPI: SelectTerminal).
+
+        Raises InvalidTerminalError for the wrong medium or direction or a terminal that is on
+        already, TerminalInUseError if another stream has it, MaxTerminalsError if there is no room.
+        """
+        self._check_open()
+        wanted = CaptureTerminal if self.direction is Direction.CAPTURE else RenderTerminal
+        if terminal.media_type is not self.media_type or not isinstance(terminal, wanted):
+            raise InvalidTerminalError(
+                f"{terminal.identity} is for {terminal.media_type.value} "
+                f"{terminal.direction.value}; {self.identity} takes a terminal for "
+                f"{self.media_type.value} {self.direction.value}"
+            )
+        if terminal in self._terminals:
+            raise InvalidTerminalError(f"{terminal.identity} is already on {self.identity}")
+        if self.max_terminals is not None and len(self._terminals) >= self.max_terminals:
+            raise MaxTerminalsError(
+                f"{self.identity} takes {self.max_terminals} terminal; unselect "
+                f"{self._terminals[-1].identity} first"
+            )
+        terminal.attach(self)
+        self._terminals.append(terminal)
+        self._settle(Cause.LOCAL_REQUEST)
+
+    def unselect_terminal(self, terminal: Terminal) -> None:
+        """Take a terminal off; with the last one media ceases (MSPI: UnselectTerminal).
+
+        Raises InvalidTerminalError if it is not on this stream.
+        """
+        if terminal not in self._terminals:
+            raise InvalidTerminalError(f"{terminal.identity} is not selected on {self.identity}")
+        self._terminals.remove(terminal)
+        self._failed.discard(terminal)
+        terminal.detach()
+        self._settle(Cause.LOCAL_REQUEST)
+
+    def start(self) -> None:
+        """Run again after `pause` or `stop`; a new stream needs no start (MSPI: StartStream).
+
+        Raises NotStoppedError if nothing stopped it, NoTerminalSelectedError without a terminal.
+        """
+        self._check_open()
+        if self._wish is Wish.RUN:
+            raise NotStoppedError(
+                f"{self.identity} was not paused or stopped; it starts by itself when it can"
+            )
+        if not self._terminals:
+            raise NoTerminalSelectedError(f"{self.identity} has no terminal; select one first")
+        self._ask(Wish.RUN)
+
+    def pause(self) -> None:
+        """Let no media flow, but keep everything warm for a quick start (MSPI: PauseStream)."""
+        self._check_open()
+        self._ask(Wish.PAUSE)
+
+    def stop(self) -> None:
+        """Let no media flow and give up codecs and buffers (MSPI: StopStream)."""
+        self._check_open()
+        self._ask(Wish.STOP)
+
+    def _ask(self, wish: Wish) -> None:
+        self._wish = wish
+        self._settle(Cause.LOCAL_REQUEST)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"{self.identity} is gone; its call has ended or the person has left")
+
+    def _usable(self) -> list[Terminal]:
+        return [t for t in self._terminals if t not in self._failed]
+
+    @abstractmethod
+    def _settle(self, cause: Cause) -> None:
+        """Make what is so agree with the rule at the top of this file."""
+
+    @abstractmethod
+    def terminal_failed(self, terminal: Terminal, error: Exception) -> None:
+        """A terminal reports that it does not work (terminals.base.TerminalHost)."""
+
+    @abstractmethod
+    def terminal_event(
+        self,
+        terminal: Terminal,
+        *,
+        state: FileState,
+        cause: FileCause,
+        error: Exception | None = None,
+    ) -> None:
+        """A file terminal reports its state (terminals.base.TerminalHost)."""
+
+
+class Stream(Runnable):
+    """One medium in one direction of a call (MSPI: ITStream)."""
+
+    def __init__(self, owner: StreamOwner, media_type: MediaType, direction: Direction) -> None:
+        super().__init__([owner.local_participant] if direction is Direction.CAPTURE else ())
+        self.media_type = media_type
+        self.direction = direction
+        self.identity = f"{media_type.value} {direction.value}"
+        self._owner = owner
+        self._channel: Channel | None = None
+        self._agreed: Agreed | None = None
+        self._running = False
+        self._active = False
+        self._cause = Cause.UNKNOWN
+
+    @property
+    def name(self) -> str:
+        """For display, tells the streams of a call apart (MSPI: ITStream::get_Name)."""
+        return self.identity
+
+    @property
+    def substreams(self) -> tuple[SubStream, ...]:
+        """The shares of the people on an arriving stream (a snapshot); none on a sent one."""
+        return ()
+
+    @property
+    def running(self) -> bool:
+        """Whether media may flow by the auto-start rule."""
+        return self._running
+
+    @property
+    def active(self) -> bool:
+        """Whether media really flows."""
+        return self._active
+
+    def connect(self, channel: Channel, agreed: Agreed) -> None:
+        """The call's transport can carry this stream from now on."""
+        self._channel, self._agreed = channel, agreed
+        self._settle(Cause.LOCAL_REQUEST)
+
+    def disconnect(self, cause: Cause) -> None:
+        """The call's transport no longer carries this stream."""
+        self._channel = self._agreed = None
+        self._settle(cause)
+
+    def close(self) -> None:
+        """The call is over: give every terminal back."""
+        self.disconnect(Cause.LOCAL_REQUEST)
+        self._closed = True
+        for terminal in self.terminals:
+            self._terminals.remove(terminal)
+            terminal.detach()
+
+    def _wanted(self) -> bool:
+        return self._wish is Wish.RUN and bool(self._usable())
+
+    def _settle(self, cause: Cause) -> None:
+        should = self._channel is not None and self._wanted()
+        if should and not self._running:
+            self._running, self._cause = True, cause
+            self._begin()
+        elif not should and self._running:
+            self._running = False
+            self._end()
+            self._set_inactive(cause)
+        if self._channel is None or self._wish is Wish.STOP:
+            self._release()
+
+    def _set_active(self, cause: Cause | None = None) -> None:
+        if not self._active:
+            self._active = True
+            self._owner.post(StreamActive, stream=self, cause=cause or self._cause)
+
+    def _set_inactive(self, cause: Cause) -> None:
+        if self._active:
+            self._active = False
+            self._owner.post(StreamInactive, stream=self, cause=cause)
+
+    def terminal_failed(self, terminal: Terminal, error: Exception) -> None:
+        if terminal in self._failed:
+            return
+        self._failed.add(terminal)
+        self.report_failure(terminal, error)
+        self._settle(Cause.BAD_DEVICE)
+
+    def report_stream_failure(self, error: Exception) -> None:
+        """Post StreamFailed: the stream as a whole cannot do what was agreed."""
+        self._owner.post(StreamFailed, stream=self, cause=Cause.CONNECT_FAIL, error=error)
+
+    def report_failure(self, terminal: Terminal, error: Exception) -> None:
+        """Post TerminalFailed, and StreamFailed as well if that was the last usable terminal."""
+        fields = {"stream": self, "cause": Cause.BAD_DEVICE, "terminal": terminal, "error": error}
+        self._owner.post(TerminalFailed, **fields)
+        if self._wish is Wish.RUN and not self._wanted():
+            self._owner.post(StreamFailed, **fields)
+
+    def terminal_event(
+        self,
+        terminal: Terminal,
+        *,
+        state: FileState,
+        cause: FileCause,
+        error: Exception | None = None,
+    ) -> None:
+        self._owner.post(
+            FileTerminalEvent, terminal=terminal, state=state, cause=cause, error=error
+        )
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Start moving media; a channel is there."""
+
+    @abstractmethod
+    def _end(self) -> None:
+        """Stop moving media."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Give up codecs and buffers; harmless when there are none."""
+
+
+class SubStream(Runnable):
+    """One person's share of an arriving stream (MSPI: ITSubStream)."""
+
+    direction = Direction.RENDER
+
+    def __init__(
+        self,
+        stream: Stream,
+        owner: StreamOwner,
+        source: RemoteSource,
+        changed: Callable[[SubStream], None],
+    ) -> None:
+        super().__init__()
+        self.stream = stream
+        self.source = source
+        self.media_type = stream.media_type
+        self.identity = f"{stream.identity} {source.identity}"
+        self._owner = owner
+        self._changed = changed
+
+    @property
+    def participant(self) -> Participant | None:
+        """Whose share it is; None until the person is known."""
+        return self._owner.roster.participant_of(self.source)
+
+    @property
+    def running(self) -> bool:
+        """Whether this person is rendered, if the stream runs and a terminal is there."""
+        return self._wish is Wish.RUN and not self._closed
+
+    @property
+    def usable_terminals(self) -> list[Terminal]:
+        """The terminals of this substream that have not failed."""
+        return self._usable()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the person is not muted on this stream (`Participant.set_enabled`)."""
+        return self._owner.roster.is_enabled(self.source, self.stream)
+
+    def start(self) -> None:
+        """As for a stream; a terminal of the stream will do (MSPI: StartSubStream)."""
+        if self._wish is not Wish.RUN and self.stream.terminals and not self._terminals:
+            self._check_open()
+            self._ask(Wish.RUN)
+        else:
+            super().start()
+
+    def close(self) -> None:
+        """The source is gone: give the terminals back."""
+        self._closed = True
+        for terminal in self.terminals:
+            self._terminals.remove(terminal)
+            terminal.detach()
+
+    def _settle(self, cause: Cause) -> None:
+        self._changed(self)
+
+    def terminal_failed(self, terminal: Terminal, error: Exception) -> None:
+        if terminal not in self._failed:
+            self._failed.add(terminal)
+            self.stream.report_failure(terminal, error)
+            self._changed(self)
+
+    def terminal_event(
+        self,
+        terminal: Terminal,
+        *,
+        state: FileState,
+        cause: FileCause,
+        error: Exception | None = None,
+    ) -> None:
+        self.stream.terminal_event(terminal, state=state, cause=cause, error=error)

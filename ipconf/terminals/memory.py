@@ -1,0 +1,205 @@
+"""The terminal that is your own code: write and read media as numpy arrays or av frames.
+
+microphone = MediaStreamTerminal(MediaType.AUDIO, Direction.CAPTURE, rate_hz=16_000)
+await microphone.write(array)                  # goes out; waits while 200 ms are queued
+speaker = MediaStreamTerminal(MediaType.AUDIO, Direction.RENDER, rate_hz=16_000)
+async for samples in speaker: ...              # what arrives, int16 (n, channels)
+"""
+
+import asyncio
+from collections import deque
+from typing import Any, ClassVar, Literal, Self, overload
+
+import av
+
+from ..errors import ClosedError, InvalidDirectionError
+from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, Direction, MediaType
+from .base import CaptureTerminal, RenderTerminal, Samples, Terminal
+from .convert import AudioConverter, PictureConverter
+from .queues import MAX_QUEUE_S, MAX_QUEUED_FRAMES, AudioQueue, PictureQueue
+
+
+class MediaStreamTerminal(Terminal):
+    """A terminal whose other end is the application (MSPI: media streaming terminal).
+
+    With `Direction.CAPTURE` you get a `MediaStreamCapture` to write into, with
+    `Direction.RENDER` a `MediaStreamRender` to read from.
+    """
+
+    terminal_class: ClassVar[str] = "media stream"
+
+    @overload
+    def __new__(
+        cls,
+        media_type: MediaType,
+        direction: Literal[Direction.CAPTURE],
+        *,
+        name: str = ...,
+        rate_hz: int = ...,
+        channels: int = ...,
+        fps: float = ...,
+    ) -> "MediaStreamCapture": ...
+    @overload
+    def __new__(
+        cls,
+        media_type: MediaType,
+        direction: Literal[Direction.RENDER],
+        *,
+        name: str = ...,
+        rate_hz: int = ...,
+        channels: int = ...,
+        arrays: bool = ...,
+    ) -> "MediaStreamRender": ...
+    def __new__(cls, media_type: MediaType, direction: Direction, **options: Any) -> Any:
+        if cls is not MediaStreamTerminal:
+            return super().__new__(cls)
+        if direction is Direction.CAPTURE:
+            return super().__new__(MediaStreamCapture)
+        if direction is Direction.RENDER:
+            return super().__new__(MediaStreamRender)
+        raise InvalidDirectionError(
+            f"a media stream terminal for {direction}: give Direction.CAPTURE or Direction.RENDER"
+        )
+
+
+class MediaStreamCapture(MediaStreamTerminal, CaptureTerminal):
+    """The application writes, the stream sends.
+
+    `rate_hz` is the rate of the arrays written (av frames know their own), `channels` is what the
+    stream gets, `fps` the most pictures sent per second. One task writes at a time.
+    """
+
+    def __init__(
+        self,
+        media_type: MediaType,
+        direction: Direction = Direction.CAPTURE,
+        *,
+        name: str = "media stream",
+        rate_hz: int = AUDIO_RATE_HZ,
+        channels: int = 1,
+        fps: float = 30.0,
+    ) -> None:
+        super().__init__(name, media_type, direction)
+        self.dropped = 0
+        """Blocks of audio or frames that `write_nowait` had to throw away."""
+        self._room = asyncio.Event()
+        self._queue: AudioQueue | PictureQueue
+        if media_type is MediaType.AUDIO:
+            self._queue = AudioQueue(rate_hz, channels)
+        else:
+            self._queue = PictureQueue(fps)
+
+    async def write(self, media: Any) -> None:
+        """Send `media`; waits while 200 ms or more are queued, so it paces the caller.
+
+        Audio: int16 or float32 (full scale 1.0), shape (n,) or (n, channels), at most 60 s, or
+        av.AudioFrame. Video: RGB uint8 (height, width, 3) or av.VideoFrame, which must not be
+        changed afterwards. Raises UsageError for anything else, ClosedError when closed.
+        """
+        self._check_open()
+        for piece in self._queue.pieces(media):
+            while not self._queue.has_room:
+                self._room.clear()
+                await self._room.wait()
+                self._check_open()
+            self._queue.push(piece)
+
+    def write_nowait(self, media: Any) -> None:
+        """Like `write`, at once: of more than 1 s (8 pictures) the oldest is dropped."""
+        self._check_open()
+        for piece in self._queue.pieces(media):
+            self.dropped += self._queue.push(piece)
+
+    def read(self, now: float) -> Samples | av.VideoFrame | None:
+        """What the application wrote: the next 20 ms, or the next picture when it is due."""
+        if self._closed:
+            return None
+        media = self._queue.pop(now)
+        if self._queue.has_room:
+            self._room.set()
+        return media
+
+    def close(self) -> None:
+        """No more sending; a `write` that waits raises ClosedError."""
+        super().close()
+        self._room.set()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"{self.identity} is closed; create a new terminal")
+
+
+class MediaStreamRender(MediaStreamTerminal, RenderTerminal):
+    """The stream receives, the application reads.
+
+    Audio comes as int16 of shape (n, channels) at `rate_hz`, usually 20 ms at a time; video as
+    `av.VideoFrame`, or with `arrays` as RGB uint8 (height, width, 3).
+    """
+
+    def __init__(
+        self,
+        media_type: MediaType,
+        direction: Direction = Direction.RENDER,
+        *,
+        name: str = "media stream",
+        rate_hz: int = AUDIO_RATE_HZ,
+        channels: int = 1,
+        arrays: bool = False,
+    ) -> None:
+        super().__init__(name, media_type, direction)
+        self.dropped = 0
+        """Blocks of audio or frames that nobody read in time."""
+        self.last_at: float | None = None
+        """When the media read last is due, in seconds of the provider's clock."""
+        self._audio = AudioConverter(rate_hz, channels)
+        self._pictures = PictureConverter() if arrays else None
+        self._limit = MAX_QUEUED_FRAMES
+        if media_type is MediaType.AUDIO:
+            self._limit = int(MAX_QUEUE_S * AUDIO_RATE_HZ / AUDIO_FRAME_SAMPLES)
+        self._queue: deque[tuple[Samples | av.VideoFrame, float]] = deque()
+        self._arrived = asyncio.Event()
+
+    def write(self, media: Samples | av.VideoFrame, at: float) -> None:
+        """Queue what the stream received; the oldest goes when 1 s (8 pictures) is unread."""
+        if self._closed:
+            return
+        if len(self._queue) >= self._limit:
+            self._queue.popleft()
+            self.dropped += 1
+        self._queue.append((media, at))
+        self._arrived.set()
+
+    def read_nowait(self) -> Any:
+        """What arrived next, or None."""
+        while self._queue:
+            media, self.last_at = self._queue.popleft()
+            if isinstance(media, av.VideoFrame):
+                return self._pictures.to_rgb(media) if self._pictures else media
+            samples = self._audio.convert(media, AUDIO_RATE_HZ)
+            if len(samples):
+                return samples
+        return None
+
+    async def read(self) -> Any:
+        """What arrived next, waiting for it; ClosedError once closed and all is read."""
+        while (media := self.read_nowait()) is None:
+            if self._closed:
+                raise ClosedError(f"{self.identity} is closed and everything has been read")
+            self._arrived.clear()
+            await self._arrived.wait()
+        return media
+
+    def __aiter__(self) -> Self:
+        """All that arrives until the terminal is closed."""
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self.read()
+        except ClosedError:
+            raise StopAsyncIteration from None
+
+    def close(self) -> None:
+        """Nothing more arrives; what is queued can still be read."""
+        super().close()
+        self._arrived.set()

@@ -1,0 +1,130 @@
+"""What carries the datagrams of one RTP session: the port that a call drives, whatever is below.
+
+A transport hands each RTP or RTCP datagram, decrypted, to `sink`, and takes plain ones in `send`.
+Write your own by deriving from `RtpTransport`: `send` and `close` are all it must have.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ..model import GoneReason
+
+if TYPE_CHECKING:
+    from aiortc import RTCIceCandidate
+    from aiortc.sdp import MediaDescription
+
+    from .description import PlainLine, WebRtcLine
+
+
+class TransportState(enum.Enum):
+    """Whether datagrams can travel."""
+
+    NEW = "new"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    CLOSED = "closed"
+
+
+@dataclass(slots=True)
+class TransportCounters:
+    """What a transport sent, received and threw away, in datagrams and bytes."""
+
+    sent: int = 0
+    sent_bytes: int = 0
+    received: int = 0
+    received_bytes: int = 0
+    unsent: int = 0
+    """Not sent: no connection yet or any more, or the system refused."""
+    empty: int = 0
+    """Datagrams without a byte in them."""
+    unknown: int = 0
+    """Neither STUN, DTLS nor RTP by their first byte (RFC 7983 section 7)."""
+    unauthenticated: int = 0
+    """SRTP that did not verify: forged, replayed, damaged, or from before the keys were there."""
+    refused: int = 0
+    """STUN or DTLS that the stack below could not digest."""
+    dropped_on_purpose: int = 0
+    """Lost by the `Loss` that was asked for."""
+
+
+class Loss:
+    """Drops datagrams on purpose, at random but the same way for the same seed."""
+
+    def __init__(self, percent: float, seed: int = 0) -> None:
+        self.percent = percent
+        self._rng = random.Random(seed)
+
+    def drop(self) -> bool:
+        """Whether the next datagram is lost."""
+        return self._rng.random() * 100.0 < self.percent
+
+
+class Sink(Protocol):
+    """Takes a datagram that arrived at `now` (loop seconds) from `origin` (an address, or None)."""
+
+    def __call__(self, datagram: bytes, now: float, origin: Hashable = None) -> None: ...
+
+
+def _discard(datagram: bytes, now: float, origin: Hashable = None) -> None:
+    """The sink until a session is there: what comes too early is gone."""
+
+
+class RtpTransport(ABC):
+    """One path for RTP and RTCP to one far end or group.
+
+    `closed` is called once, when the path ends without `close` having been asked for: with
+    `GoneReason.BYE` if the far end shut it, `TIMEOUT` if it vanished.
+    """
+
+    def __init__(self) -> None:
+        self.sink: Sink = _discard
+        self.closed: Callable[[GoneReason], None] = lambda reason: None
+        self.state = TransportState.NEW
+        self.counters = TransportCounters()
+        self.loss: Loss | None = None
+
+    @abstractmethod
+    def send(self, datagram: bytes) -> None:
+        """Send one RTP or RTCP datagram now; never blocks, never raises, counts what it cannot."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Release sockets and tasks; harmless when repeated."""
+
+    def impair(self, loss: Loss | None) -> None:
+        """Lose datagrams both ways on purpose from now on; None heals the path."""
+        self.loss = loss
+
+    def _lost(self) -> bool:
+        if self.loss is None or not self.loss.drop():
+            return False
+        self.counters.dropped_on_purpose += 1
+        return True
+
+
+class SignalledTransport(RtpTransport):
+    """A transport whose addresses and keys the two ends tell each other in descriptions."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Take sockets and find out what to tell the far end; TransportError if there is none."""
+
+    @abstractmethod
+    def describe(self, role: str) -> WebRtcLine | PlainLine:
+        """What the far end must know; `role` is our DTLS role: "auto", "client" or "server"."""
+
+    @abstractmethod
+    async def connect(self, remote: MediaDescription, *, offered: bool, role: str) -> None:
+        """Reach the far end that wrote `remote`; `offered` if ours was the offer.
+
+        Raises TransportError, or ConnectTimeoutError after `connect_timeout_s`.
+        """
+
+    async def add_remote_candidate(self, candidate: RTCIceCandidate | None) -> None:
+        """One more address of the far end, None after the last; nothing to do without ICE."""

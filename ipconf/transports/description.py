@@ -1,0 +1,223 @@
+"""Offers and answers as text: written and read with aiortc's SDP grammar (RFC 8866, RFC 8829).
+
+What the grammar does not print (`bundle-only`, `rtcp-rsize`, the rejected line) is added here; what
+it raises on text that it does not like becomes a NegotiationError with a sentence.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aiortc import (
+    RTCDtlsParameters,
+    RTCIceCandidate,
+    RTCIceParameters,
+    RTCRtpCodecParameters,
+    RTCRtpHeaderExtensionParameters,
+)
+from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpParameters
+from aiortc.sdp import (
+    GroupDescription,
+    MediaDescription,
+    SessionDescription,
+    SsrcDescription,
+    candidate_from_sdp,
+    candidate_to_sdp,
+)
+
+from ..engine.session_config import PayloadFormat
+from ..errors import NegotiationError
+from ..model import MediaType
+
+WEBRTC_PROFILE = "UDP/TLS/RTP/SAVPF"
+PLAIN_PROFILE = "RTP/AVP"
+DISCARD_PORT = 9
+"""The port of a line whose real address ICE will find (RFC 8840 section 4.1.1)."""
+DIRECTIONS = {
+    (True, True): "sendrecv",
+    (True, False): "sendonly",
+    (False, True): "recvonly",
+    (False, False): "inactive",
+}
+"""The direction attribute by (we send, we receive)."""
+MAX_DESCRIPTION_CHARACTERS = 200_000
+MAX_MEDIA_LINES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class WebRtcLine:
+    """The transport part of an m-line that goes over ICE and DTLS-SRTP."""
+
+    ice: RTCIceParameters
+    candidates: Sequence[RTCIceCandidate]
+    dtls: RTCDtlsParameters
+    """Fingerprints, and our role: "auto", "client" or "server"."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainLine:
+    """The transport part of an m-line that goes over plain UDP."""
+
+    host: str
+    port: int
+    rtcp_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLine:
+    """One m-line of a description that we write."""
+
+    mid: str
+    medium: MediaType
+    formats: tuple[PayloadFormat, ...]
+    sends: bool
+    receives: bool
+    extensions: Mapping[str, int] = field(default_factory=dict)
+    ssrc: int | None = None
+    repair_ssrc: int | None = None
+    cname: str = ""
+
+
+def write_description(
+    lines: Sequence[tuple[MediaLine, WebRtcLine | PlainLine] | MediaDescription],
+    bundles: Sequence[Sequence[str]],
+    *,
+    version: int,
+    offer: bool,
+) -> str:
+    """Write an offer or answer; a `MediaDescription` in `lines` is one of the offer's, refused.
+
+    `bundles` groups mids that share a transport (RFC 8843). In an offer all but the first of a
+    group are marked bundle-only, so that an answerer which cannot bundle refuses just those.
+    """
+    session = SessionDescription()
+    session.origin = f"- 0 {version} IN IP4 0.0.0.0"
+    session.group = [GroupDescription("BUNDLE", list(mids)) for mids in bundles]
+    followers = {mid for mids in bundles for mid in mids[1:]} if offer else set()
+    text = str(session)
+    for line in lines:
+        if isinstance(line, MediaDescription):
+            text += _refused(line)
+            continue
+        media, transport = line
+        description = _media(media, transport)
+        extra = ""
+        if isinstance(transport, WebRtcLine):
+            extra = "a=rtcp-rsize\r\n"
+            if media.mid in followers:
+                description.port = 0
+                extra += "a=bundle-only\r\n"
+        text += str(description) + extra
+    return text
+
+
+def _media(line: MediaLine, transport: WebRtcLine | PlainLine) -> MediaDescription:
+    webrtc = isinstance(transport, WebRtcLine)
+    description = MediaDescription(
+        kind=line.medium.value,
+        port=DISCARD_PORT,
+        profile=WEBRTC_PROFILE if webrtc else PLAIN_PROFILE,
+        fmt=[f.payload_type for f in line.formats],
+    )
+    description.direction = DIRECTIONS[line.sends, line.receives]
+    description.rtp = RTCRtpParameters(
+        codecs=[_codec(line.medium, f) for f in line.formats],
+        headerExtensions=[
+            RTCRtpHeaderExtensionParameters(id=number, uri=uri)
+            for uri, number in line.extensions.items()
+        ],
+        muxId=line.mid if webrtc else "",
+    )
+    description.ice = RTCIceParameters()
+    if isinstance(transport, WebRtcLine):
+        description.host = description.rtcp_host = "0.0.0.0"
+        description.rtcp_port, description.rtcp_mux = DISCARD_PORT, True
+        description.ice = transport.ice
+        description.ice_candidates = list(transport.candidates)
+        description.ice_candidates_complete = True
+        description.dtls = transport.dtls
+    else:
+        description.host, description.port = transport.host, transport.port
+        description.rtcp_port = transport.rtcp_port
+        description.rtcp_mux = transport.rtcp_port == transport.port
+    if line.sends and line.ssrc is not None:
+        sources = [line.ssrc] if line.repair_ssrc is None else [line.ssrc, line.repair_ssrc]
+        description.ssrc = [SsrcDescription(ssrc=s, cname=line.cname) for s in sources]
+        if line.repair_ssrc is not None:
+            description.ssrc_group = [GroupDescription("FID", list(sources))]
+        description.msid = f"{line.cname} {line.medium.value}"
+    return description
+
+
+def _codec(medium: MediaType, fmt: PayloadFormat) -> RTCRtpCodecParameters:
+    feedback = [value.split(" ", 1) for value in sorted(fmt.feedback)]
+    return RTCRtpCodecParameters(
+        mimeType=f"{medium.value}/{fmt.name}",
+        clockRate=fmt.clock_rate,
+        channels=fmt.channels if medium is MediaType.AUDIO else None,
+        payloadType=fmt.payload_type,
+        rtcpFeedback=[RTCRtcpFeedback(f[0], f[1] if len(f) > 1 else None) for f in feedback],
+        parameters={k: v or None for k, v in fmt.parameters.items()},
+    )
+
+
+def _refused(offered: MediaDescription) -> str:
+    """Port zero, the offer's formats, nothing else but its mid (RFC 3264 section 6)."""
+    line = f"m={offered.kind} 0 {offered.profile} {' '.join(map(str, offered.fmt))}\r\n"
+    line += "c=IN IP4 0.0.0.0\r\na=inactive\r\n"
+    return line + (f"a=mid:{offered.rtp.muxId}\r\n" if offered.rtp.muxId else "")
+
+
+def read_description(text: str) -> SessionDescription:
+    """Parse a remote offer or answer; NegotiationError says what is wrong with it."""
+    if len(text) > MAX_DESCRIPTION_CHARACTERS:
+        raise NegotiationError(
+            f"the far end's description has {len(text)} characters; "
+            f"at most {MAX_DESCRIPTION_CHARACTERS} are read"
+        )
+    try:
+        description = SessionDescription.parse(text)
+    except Exception as exc:  # the grammar asserts, looks up and converts as it goes
+        raise NegotiationError(
+            f"the far end's description is not SDP that we understand ({type(exc).__name__}: {exc})"
+        ) from exc
+    if not 0 < len(description.media) <= MAX_MEDIA_LINES:
+        raise NegotiationError(
+            f"the far end's description has {len(description.media)} media lines; "
+            f"1 to {MAX_MEDIA_LINES} can be used"
+        )
+    return description
+
+
+def read_candidate(text: str) -> RTCIceCandidate:
+    """Parse a trickled candidate, with or without its "candidate:" prefix (RFC 8840)."""
+    value = text.removeprefix("a=").removeprefix("candidate:")
+    try:
+        return candidate_from_sdp(value)
+    except Exception as exc:
+        raise NegotiationError(f"not an ICE candidate: {text[:200]!r}") from exc
+
+
+def write_candidate(candidate: RTCIceCandidate) -> str:
+    """A candidate as it travels by trickle, with its "candidate:" prefix."""
+    return "candidate:" + candidate_to_sdp(candidate)
+
+
+def codec_format(codec: RTCRtpCodecParameters) -> PayloadFormat:
+    """One format of a remote m-line in our terms."""
+    parameters = {
+        key.strip(): "" if value is None else str(value).strip()
+        for key, value in codec.parameters.items()
+        if key.strip()
+    }
+    apt = parameters.get("apt", "")
+    return PayloadFormat(
+        payload_type=codec.payloadType or 0,
+        name=codec.name,
+        clock_rate=codec.clockRate,
+        channels=codec.channels or 1,
+        parameters=parameters,
+        feedback=frozenset(
+            f"{f.type} {f.parameter}" if f.parameter else f.type for f in codec.rtcpFeedback
+        ),
+        apt=int(apt) if apt.isdigit() else None,
+    )

@@ -1,0 +1,43 @@
+"""The telephony service provider: the signalling half, which carries descriptions between MSPs.
+
+The rule of TAPI holds: the TSP speaks first. It tells an MSP to make an offer (`Connect`) or hands
+it one (`Description`), and carries what the MSP posts as `TspData` to the far end.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from typing import Self
+
+from ..call import Call
+from ..event_hub import EventStream
+from ..events import TspData
+from ..msp import MediaServiceProvider
+from ..tsp_data import TspMessage
+
+
+class TelephonyServiceProvider(ABC):
+    """Base of all TSPs: brings what its providers post to `send`; use it with `async with`."""
+
+    def __init__(self, *providers: MediaServiceProvider) -> None:
+        self.providers = providers
+        self._pumps: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        for provider in self.providers:
+            self._pumps.append(asyncio.create_task(self._pump(provider.events(TspData))))
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+        self._pumps.clear()
+
+    async def _pump(self, events: EventStream[TspData]) -> None:
+        async for event in events:
+            if event.call is not None:
+                await self.send(event.call, event.data)
+
+    @abstractmethod
+    async def send(self, call: Call, message: TspMessage) -> None:
+        """Carry a message that the provider of `call` posted to the far end of that call."""

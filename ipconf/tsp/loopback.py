@@ -1,0 +1,47 @@
+"""A TSP that pairs two providers of one process: calls without a network between the signallers."""
+
+from collections.abc import Iterable
+
+from ..call import Call
+from ..errors import ClosedError
+from ..model import MediaType
+from ..msp import CALL_MEDIA, MediaServiceProvider
+from ..tsp_data import Connect, TspMessage
+from .base import TelephonyServiceProvider
+
+
+class LoopbackTsp(TelephonyServiceProvider):
+    """Calls from the first provider to the second, signalled within the process."""
+
+    def __init__(self, caller: MediaServiceProvider, callee: MediaServiceProvider) -> None:
+        super().__init__(caller, callee)
+        self._far: dict[Call, Call] = {}
+
+    def pair(self, media: Iterable[MediaType] = CALL_MEDIA) -> tuple[Call, Call]:
+        """A call at each provider, joined but not connected: select terminals, then `connect`."""
+        media = tuple(media)
+        one, other = (provider.create_call(media) for provider in self.providers)
+        self._far[one], self._far[other] = other, one
+        return one, other
+
+    async def connect(
+        self, media: Iterable[MediaType] = CALL_MEDIA, pair: tuple[Call, Call] | None = None
+    ) -> tuple[Call, Call]:
+        """Connect a pair of calls, or a new one; returns the caller's and the callee's call.
+
+        Raises what stopped it: NegotiationError, TransportError, ConnectTimeoutError. A pair that
+        was connected before gets new transports.
+        """
+        one, other = pair or self.pair(media)
+        one.receive_tsp_data(Connect())
+        await one.wait_connected()
+        await other.wait_connected()
+        return one, other
+
+    async def send(self, call: Call, message: TspMessage) -> None:
+        far = self._far.get(call)
+        if far is not None:
+            try:
+                far.receive_tsp_data(message)
+            except ClosedError:
+                del self._far[call]

@@ -1,0 +1,59 @@
+"""What the telephony service provider and the media service provider say to each other.
+
+In MSPI this is an opaque buffer that only the matching pair understands (ITMSPAddress::
+ReceiveTSPData, ME_TSP_DATA). Here each message is a frozen, validated model, so that a TSP can
+carry it over any channel as JSON: `message.model_dump_json()` and `parse_tsp_message(text)`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from .errors import NegotiationError
+from .model import Settings
+
+MAX_MESSAGE_CHARACTERS = 500_000
+
+
+class Connect(Settings):
+    """TSP to MSP: make an offer, on a new transport if there was one before."""
+
+    kind: Literal["connect"] = "connect"
+
+
+class Description(Settings):
+    """Either way: an SDP offer or answer (RFC 3264). The MSP's own carry all its candidates."""
+
+    kind: Literal["description"] = "description"
+    type: Literal["offer", "answer"]
+    sdp: str
+
+
+class Candidate(Settings):
+    """TSP to MSP: one more ICE candidate of the far end (RFC 8840); empty means that was all."""
+
+    kind: Literal["candidate"] = "candidate"
+    candidate: str
+    mid: str | None = None
+
+
+class Disconnect(Settings):
+    """TSP to MSP: leave the call. MSP to TSP: media has ended, with the reason in words."""
+
+    kind: Literal["disconnect"] = "disconnect"
+    reason: str = ""
+
+
+TspMessage = Annotated[Connect | Description | Candidate | Disconnect, Field(discriminator="kind")]
+
+_adapter: TypeAdapter[TspMessage] = TypeAdapter(TspMessage)
+
+
+def parse_tsp_message(text: str | bytes) -> TspMessage:
+    """A message from its JSON form; NegotiationError says what is wrong with it."""
+    if len(text) > MAX_MESSAGE_CHARACTERS:
+        raise NegotiationError(f"a signalling message of {len(text)} characters is too long")
+    try:
+        return _adapter.validate_json(text)
+    except (ValidationError, ValueError) as exc:
+        raise NegotiationError(f"not a signalling message: {exc}") from exc
