@@ -40,12 +40,12 @@ from .participants import LocalParticipant, Participant, Roster
 from .private_ifaces import InterfaceHost, ParticipantControl, ParticipantSubStreamControl
 from .render_streams import RenderStream, make_render_stream
 from .rtp_streams import Stream
+from .stats import CallStats, call_stats
 from .transports.base import Loss, SignalledTransport
 from .tsp_data import Candidate, Connect, Description, Disconnect, TspMessage
 
 if TYPE_CHECKING:
     from .msp import MediaServiceProvider
-    from .stats import CallStats
 
 T = TypeVar("T")
 E = TypeVar("E", bound=CallEvent)
@@ -54,6 +54,8 @@ WEBRTC_RTCP_INTERVAL_S = 1.0
 PLAIN_RTCP_INTERVAL_S = 5.0
 ROSTER_CHECK_TICKS = 5
 """The roster's timers are looked at every 50 ms."""
+MEASURE_TICKS = 100
+"""Rates are measured every second."""
 MAX_WAITING_MESSAGES = 256
 """Signalling messages that a call has not come to yet."""
 
@@ -160,8 +162,6 @@ class Call(InterfaceHost):
 
     def stats(self) -> CallStats:
         """What the transports, sessions, streams and people of this call have counted."""
-        from .stats import call_stats
-
         return call_stats(self._state, self._channels, self.streams, self.roster)
 
     async def wait_connected(self) -> None:
@@ -350,6 +350,7 @@ class Call(InterfaceHost):
                     mid=line.mid,
                     medium=line.medium,
                     formats=line.receive,
+                    sent=(line.send,),
                     ssrcs=line.ssrcs,
                     repair=line.repair,
                     local_ssrc=negotiator.ssrcs[line.medium],
@@ -416,6 +417,9 @@ class Call(InterfaceHost):
     def _tick(self, now: float, number: int) -> None:
         if number % ROSTER_CHECK_TICKS == 0 and self.roster.next_deadline() <= now:
             self.roster.handle_timer(now)
+        if number % MEASURE_TICKS == 0:
+            for stream in self.streams:
+                stream.measure(now)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

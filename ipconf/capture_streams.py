@@ -9,6 +9,7 @@ from collections.abc import Callable
 import av
 import numpy as np
 
+from .engine.local_source import LocalSource
 from .engine.speakers import level_of
 from .model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, Cause, Direction, MediaType
 from .pipelines.audio_sender import AudioSender
@@ -27,6 +28,18 @@ class CaptureStream(Stream):
         super().__init__(owner, media_type, Direction.CAPTURE)
         self.sent_frames = 0
         """Blocks of sound or pictures that were sent."""
+
+    @property
+    def local_source(self) -> LocalSource | None:
+        """Our source in the RTP session, while there is one."""
+        if self._channel is None or self._agreed is None:
+            return None
+        return self._channel.session.local(self._agreed.mid)
+
+    def measure(self, now: float) -> None:
+        source = self.local_source
+        if source is not None:
+            self.meter.sample(source.octets, self.sent_frames, now)
 
     def _read(self, terminal: CaptureTerminal, now: float) -> Samples | av.VideoFrame | None:
         try:
@@ -142,6 +155,7 @@ class VideoCaptureStream(CaptureStream):
                 self._owner.settings.video_bitrate_bps,
                 self._owner.submit,
                 self._encoded,
+                secrets.randbits(32),
             )
         self._sender.request_key_frame()
         self._owner.ticker.add(self._tick)
@@ -150,7 +164,9 @@ class VideoCaptureStream(CaptureStream):
         self._owner.ticker.remove(self._tick)
 
     def _release(self) -> None:
-        self._sender = None
+        if self._sender is not None:
+            self._sender.close()
+            self._sender = None
 
     def _tick(self, now: float, number: int) -> None:
         for terminal in self._captures():

@@ -16,6 +16,7 @@ from .engine.outputs import (
     SourceHeard,
     Transmit,
 )
+from .engine.reception import RemoteSource
 from .engine.rtp_wire import RtpPacket
 from .engine.session import RtpSession
 from .model import GoneReason, SdesType
@@ -84,10 +85,10 @@ class Channel:
                     if stream := self._sender_of(ssrc):
                         stream.bitrate_limited(bps)
 
-    def _source_gone(self, source: object, reason: GoneReason, text: str, now: float) -> None:
+    def _source_gone(self, source: RemoteSource, reason: GoneReason, text: str, now: float) -> None:
         for stream in self._render.values():
             stream.source_gone(source, reason)
-        self._roster.source_gone(source, reason, text, now)  # type: ignore[arg-type]
+        self._roster.source_gone(source, reason, text, now)
 
     def _sender_of(self, ssrc: int) -> CaptureStream | None:
         for mid, stream in self._capture.items():

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .participants import Participant
     from .rtp_streams import Stream, SubStream
     from .terminals.base import Terminal
+    from .tsp_data import TspMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +45,10 @@ class Event:
 
 
 def _plain(value: object) -> Any:
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
     if isinstance(value, enum.Enum):
         return value.name.lower()
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
@@ -231,4 +232,4 @@ class TspData(Event):
     """
 
     call: Call | None
-    data: object
+    data: TspMessage

@@ -46,6 +46,14 @@ class RenderStream(Stream):
         """The substream that carries a source, if it has sent anything yet."""
         return self._substreams.get(source)
 
+    def measure(self, now: float) -> None:
+        for substream in self._substreams.values():
+            substream.meter.sample(substream.source.octets, self.decoded(substream), now)
+
+    @abstractmethod
+    def decoded(self, substream: SubStream) -> int:
+        """Payloads of sound or pictures decoded of a substream."""
+
     # -- from the channel
 
     def packet_arrived(self, packet: RtpPacket, now: float) -> None:
@@ -162,6 +170,10 @@ class AudioRenderStream(RenderStream):
         super().__init__(owner, MediaType.AUDIO)
         self.receivers: dict[SubStream, AudioReceiver] = {}
 
+    def decoded(self, substream: SubStream) -> int:
+        receiver = self.receivers.get(substream)
+        return receiver.stats().decoded if receiver is not None else 0
+
     def _push(self, substream: SubStream, packet: RtpPacket, now: float) -> None:
         receiver = self.receivers.get(substream)
         if receiver is None:
@@ -217,6 +229,10 @@ class VideoRenderStream(RenderStream):
         self.receivers: dict[SubStream, VideoReceiver] = {}
         self._windows: dict[Terminal, SubStream] = {}
 
+    def decoded(self, substream: SubStream) -> int:
+        receiver = self.receivers.get(substream)
+        return receiver.stats().decoded if receiver is not None else 0
+
     def _push(self, substream: SubStream, packet: RtpPacket, now: float) -> None:
         receiver = self.receivers.get(substream)
         if receiver is None:
@@ -236,7 +252,9 @@ class VideoRenderStream(RenderStream):
         return receiver
 
     def _forget(self, substream: SubStream) -> None:
-        self.receivers.pop(substream, None)
+        receiver = self.receivers.pop(substream, None)
+        if receiver is not None:
+            receiver.close()
 
     def _shown(self, substream: SubStream) -> bool:
         windows = substream.usable_terminals or substream in self._windows.values()

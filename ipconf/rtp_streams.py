@@ -66,6 +66,26 @@ class StreamOwner(Protocol):
         """Run `work` in the provider's pool of threads, then `done` on the loop."""
 
 
+class RateMeter:
+    """Turns growing counts of octets and frames into rates over the time between samples."""
+
+    __slots__ = ("_at", "_frames", "_octets", "bit_rate_bps", "frame_rate")
+
+    def __init__(self) -> None:
+        self.bit_rate_bps = 0.0
+        self.frame_rate = 0.0
+        self._at: float | None = None
+        self._octets = self._frames = 0
+
+    def sample(self, octets: int, frames: int, now: float) -> None:
+        """Take the counts as they are at `now`; call it about once a second."""
+        if self._at is not None and now > self._at:
+            elapsed_s = now - self._at
+            self.bit_rate_bps = max(0, octets - self._octets) * 8 / elapsed_s
+            self.frame_rate = max(0, frames - self._frames) / elapsed_s
+        self._at, self._octets, self._frames = now, octets, frames
+
+
 class Wish(enum.Enum):
     """What the application last asked of a stream or substream."""
 
@@ -203,6 +223,7 @@ class Stream(Runnable):
         self._running = False
         self._active = False
         self._cause = Cause.UNKNOWN
+        self.meter = RateMeter()
 
     @property
     def name(self) -> str:
@@ -298,6 +319,10 @@ class Stream(Runnable):
         )
 
     @abstractmethod
+    def measure(self, now: float) -> None:
+        """Sample the rate meters; called once a second."""
+
+    @abstractmethod
     def _begin(self) -> None:
         """Start moving media; a channel is there."""
 
@@ -327,6 +352,7 @@ class SubStream(Runnable):
         self.source = source
         self.media_type = stream.media_type
         self.identity = f"{stream.identity} {source.identity}"
+        self.meter = RateMeter()
         self._owner = owner
         self._changed = changed
 

@@ -25,7 +25,7 @@ from ipconf.engine.rtp_wire import (
 )
 from ipconf.errors import WireError
 
-modest = settings(max_examples=150, deadline=None)
+modest = settings(max_examples=150, deadline=None, derandomize=True)
 
 LEVEL, CSRC_LEVEL, SEND_TIME, MID, RID, REPAIRED = 1, 2, 3, 4, 10, 11
 IDS = {
@@ -198,8 +198,14 @@ def test_padding_is_taken_off() -> None:
     assert (probe.payload, probe.padding) == (b"", 255)
 
 
-def test_an_empty_payload_is_a_packet() -> None:
-    assert parse_rtp(compose_rtp(13, 1, 2, 3, b""), KNOWN).payload == b""
+@pytest.mark.parametrize("csrcs", [(), (5,), tuple(range(MAX_CSRCS))])
+@pytest.mark.parametrize(
+    "block", [b"", b"\xbe\xde\0\0", one_byte(b"\x10\x05\0\x40"), two_byte(b"\x01\x01\x05\x04")]
+)
+def test_an_empty_payload_is_a_packet(csrcs: tuple[int, ...], block: bytes) -> None:
+    packet = parse_rtp(compose_rtp(13, 1, 2, 3, b"", csrcs=csrcs, extension=block), KNOWN)
+    assert (packet.payload, packet.csrcs, packet.mid) == (b"", csrcs, None)
+    assert packet.level == (5 if len(block) > 4 else None)
 
 
 def test_extension_and_padding_and_csrcs_together() -> None:
@@ -241,7 +247,7 @@ def test_padding_may_stand_between_elements() -> None:
         assert (packet.level, packet.mid) == (5, "a")
 
 
-@pytest.mark.parametrize("stop", [b"\xf0", b"\xff", b"\x01"])
+@pytest.mark.parametrize("stop", [b"\xf0\0", b"\xff" + bytes(16), b"\x01\0\0", b"\x0f" + bytes(16)])
 def test_id_15_and_id_0_with_a_length_end_the_block(stop: bytes) -> None:
     packet = read(one_byte(b"\x10\x05" + stop + b"\x40a"))
     assert (packet.level, packet.mid) == (5, None)
@@ -306,6 +312,22 @@ def test_nothing_negotiated_or_given_makes_no_block() -> None:
     assert compose_extension(NOTHING, csrc_levels=(1,)) == b""
     assert compose_extension(KNOWN, mid="", rid="") == b""
     assert compose_extension(KNOWN) == b""
+
+
+@pytest.mark.parametrize(
+    ("octet", "level", "voice"), [(0, 0, False), (127, 127, False), (128, 0, True)]
+)
+def test_the_top_bit_of_a_level_is_voice(octet: int, level: int, voice: bool) -> None:
+    packet = read(one_byte(bytes((0x10, octet))))
+    assert (packet.level, packet.voice) == (level, voice)
+
+
+@pytest.mark.parametrize("identifier", range(1, 256))
+def test_ids_over_14_take_two_byte_headers(identifier: int) -> None:
+    ids = HeaderExtensions({MID_URI: identifier})
+    block = compose_extension(ids, mid="a")
+    assert block[:2] == (b"\xbe\xde" if identifier <= 14 else b"\x10\x00")
+    assert parse_rtp(packet_with(block), ids).mid == "a"
 
 
 def test_a_long_value_takes_two_byte_headers_for_all() -> None:

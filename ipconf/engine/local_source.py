@@ -98,7 +98,8 @@ class LocalSource:
         self._extensions = extensions
         self._stamped = ABS_SEND_TIME_URI in extensions.ids
         self._by_level: dict[int, bytes] = {}
-        self._rates = {f.payload_type: f.clock_rate for f in section.formats if not f.is_rtx}
+        formats = (*section.formats, *section.sent)
+        self._rates = {f.payload_type: f.clock_rate for f in formats if not f.is_rtx}
         self._rtx_types = {
             f.apt: f.payload_type for f in section.formats if f.is_rtx and f.apt is not None
         }

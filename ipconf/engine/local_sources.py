@@ -29,13 +29,20 @@ class LocalSources:
         self._conflicts: dict[Hashable, float] = {}
         self._changed_at: float | None = None
         signalled = {ssrc for s in config.sections for ssrc in (*s.ssrcs, *s.repair)}
-        for source in self.by_mid.values():
-            self._start(source, signalled)
+        for section in config.sections:
+            announced = (section.local_ssrc, section.local_repair_ssrc)
+            self._start(self.by_mid[section.mid], signalled, *announced)
 
-    def _start(self, source: LocalSource, taken: Container[int]) -> None:
-        ssrc = self._free_ssrc(taken)
+    def _start(
+        self,
+        source: LocalSource,
+        taken: Container[int],
+        ssrc: int | None = None,
+        repair_ssrc: int | None = None,
+    ) -> None:
+        ssrc = ssrc or self._free_ssrc(taken)
         self.by_ssrc[ssrc] = source  # before the other one is drawn
-        source.start(ssrc, self._free_ssrc(taken), self._rng)
+        source.start(ssrc, repair_ssrc or self._free_ssrc(taken), self._rng)
         if source.rtx_ssrc is not None:
             self.by_ssrc[source.rtx_ssrc] = source
 
@@ -53,14 +60,14 @@ class LocalSources:
         The old and the new SSRC; the caller says BYE for the old one. Or None when there is
         nothing to do: the address is known for that, so packets of ours run in a circle.
         """
-        known = origin in self._conflicts
-        if not known and len(self._conflicts) >= MAX_CONFLICTS:
-            del self._conflicts[next(iter(self._conflicts))]
-        self._conflicts[origin] = now
-        changed_at = self._changed_at
-        if known or (changed_at is not None and now < changed_at + CHANGE_SPACING_S):
+        if origin in self._conflicts:
+            self._conflicts[origin] = now
             return None
-        self._changed_at = now
+        if self._changed_at is not None and now < self._changed_at + CHANGE_SPACING_S:
+            return None
+        if len(self._conflicts) >= MAX_CONFLICTS:
+            del self._conflicts[next(iter(self._conflicts))]
+        self._conflicts[origin] = self._changed_at = now
         source = self.by_ssrc[ssrc]
         old = source.ssrc
         del self.by_ssrc[old]

@@ -285,8 +285,9 @@ class RemoteSource:
         self._expected_prior, self._packets_prior = expected, received
         self._packets_reported = self.packets
         self.reported_at = now
-        fraction = max(lost_now, 0) / expected_now if expected_now > 0 else 0.0
-        self.fraction_lost = fraction
+        if expected_now <= 0 or lost_now < 0:  # late and repeated packets outweigh the losses
+            expected_now, lost_now = 1, 0
+        self.fraction_lost = lost_now / expected_now
         last_sr = delay = 0
         if self.last_sr is not None:
             ntp, _, arrival = self.last_sr
@@ -294,7 +295,7 @@ class RemoteSource:
             delay = min(int((now - arrival) * 65536), 0xFFFFFFFF)
         return ReportBlock(
             self.ssrc,
-            min(int(fraction * 256), 255),
+            min((lost_now << 8) // expected_now, 255),
             max(-_MAX_CUMULATIVE_LOST - 1, min(expected - received, _MAX_CUMULATIVE_LOST)),
             self.highest & 0xFFFFFFFF,
             int(self.jitter_ticks),

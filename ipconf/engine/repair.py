@@ -1,4 +1,4 @@
-"""Which packets of a source are missing, and when to ask for them again (RFC 4585 section 6.2.1)."""
+"""Which packets of a source are missing, and when to ask for them (RFC 4585 section 6.2.1)."""
 
 from __future__ import annotations
 

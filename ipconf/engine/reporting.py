@@ -33,6 +33,8 @@ RTCP_MTU_OCTETS = 1200
 """Largest compound; fits every path that carries media."""
 DESCRIPTION_OCTETS = 480
 """Room in a compound for descriptions of ours."""
+FEEDBACK_OCTETS = 400
+"""Room in a compound for feedback; what does not fit is asked for again if it still matters."""
 CONTRIBUTOR_OCTETS = 400
 """Room in a compound for descriptions of those whose media we mix."""
 _RR_OCTETS = 8
@@ -79,7 +81,7 @@ class Reporter:
         SSRCs of ours that sent RTP at or after `senders_since` give sender reports.
         """
         tail = self._descriptions() + self._contributor_descriptions()
-        tail += compose_compound(feedback)
+        tail += _fitting(feedback)
         ours = list(self._local.by_mid.values())
         room = RTCP_MTU_OCTETS - len(tail) - len(ours) * (_SR_OCTETS + _RR_OCTETS)
         blocks = self._report_blocks(max(room, 0) // _BLOCK_OCTETS, now)
@@ -105,7 +107,7 @@ class Reporter:
         The reports before it are without blocks, so that the loss intervals stay as they are.
         """
         if reduced_size and not describe:
-            return self._finish(compose_compound(feedback))
+            return self._finish(_fitting(feedback))
         packets: list[RtcpPacket] = [
             self._report(source, (), senders_since, now) for source in self._local.by_mid.values()
         ]
@@ -113,7 +115,7 @@ class Reporter:
             descriptions = self._descriptions() + self._contributor_descriptions()
         else:
             descriptions = self._cnames()
-        return self._finish(compose_compound(packets) + descriptions + compose_compound(feedback))
+        return self._finish(compose_compound(packets) + descriptions + _fitting(feedback))
 
     def goodbye(self, ssrcs: Sequence[int], reason: str) -> bytes:
         """A farewell for `ssrcs` in a compound of its own (section 6.6); long reasons are cut."""
@@ -180,3 +182,12 @@ class Reporter:
 
 def _describe(ssrc: int, items: tuple[SdesItem, ...]) -> bytes:
     return compose(SourceDescription((SdesChunk(ssrc, items),)))
+
+
+def _fitting(feedback: Iterable[RtcpPacket]) -> bytes:
+    parts = b""
+    for packet in feedback:
+        part = compose(packet)
+        if len(parts) + len(part) <= FEEDBACK_OCTETS:
+            parts += part
+    return parts

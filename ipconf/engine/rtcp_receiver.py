@@ -16,6 +16,7 @@ from .rtcp_wire import (
     FullIntra,
     Goodbye,
     Nack,
+    OtherFeedback,
     PictureLoss,
     ReceiverReport,
     Remb,
@@ -36,6 +37,10 @@ _CLOCK_SLACK = 65536 // 20  # a round trip may come out negative by so much and 
 _MAX_INTRA_NUMBERS = 64
 
 
+Feedback = Nack | PictureLoss | FullIntra | Remb | OtherFeedback
+_Spoken = SenderReport | ReceiverReport | Goodbye | App | ExtendedReport | Feedback
+
+
 class Compound:
     """One datagram while it is dealt with."""
 
@@ -49,11 +54,10 @@ class Compound:
         self.reporters: list[int] = []
         self.leaving: tuple[int, ...] = ()
         for packet in packets:
-            kind = type(packet)
-            if kind is SenderReport or kind is ReceiverReport:
-                self.reporters.append(packet.ssrc)  # type: ignore[union-attr]
-            elif kind is Goodbye:
-                self.leaving += packet.ssrcs  # type: ignore[union-attr]
+            if isinstance(packet, SenderReport | ReceiverReport):
+                self.reporters.append(packet.ssrc)
+            elif isinstance(packet, Goodbye):
+                self.leaving += packet.ssrcs
 
     def cname(self, ssrc: int) -> str:
         """What the datagram says is the CNAME of a source; "" when nothing."""
@@ -82,11 +86,11 @@ class RtcpReceiver:
         octets = len(datagram) + LOWER_LAYER_OCTETS
         self._parts.timer.received(octets / max(1, len(set(compound.reporters))))
         for packet in compound.packets:
-            if type(packet) is SourceDescription:  # first, so that newcomers have their names
+            if isinstance(packet, SourceDescription):  # first, so that newcomers have their names
                 for chunk in packet.chunks:
                     self._describe(chunk, compound)
         for packet in compound.packets:
-            if type(packet) is not SourceDescription:
+            if not isinstance(packet, SourceDescription):
                 self._handle(packet, compound)
         return compound.outputs
 
@@ -105,7 +109,7 @@ class RtcpReceiver:
             return None
         return Compound(packets, now, origin)
 
-    def _handle(self, packet: RtcpPacket, compound: Compound) -> None:
+    def _handle(self, packet: _Spoken, compound: Compound) -> None:
         if isinstance(packet, SenderReport):
             source = self._reporter(packet.ssrc, compound)
             if source is not None:
@@ -232,7 +236,7 @@ class RtcpReceiver:
             parts.repairs.forget(ssrc)
             parts.members.goodbye(source, reason, compound.now, compound.outputs)
 
-    def _take_feedback(self, packet: RtcpPacket, compound: Compound) -> None:
+    def _take_feedback(self, packet: Feedback, compound: Compound) -> None:
         ours = self._parts.local.by_ssrc
         outputs = compound.outputs
         if isinstance(packet, PictureLoss) and packet.media in ours:

@@ -1,7 +1,7 @@
 """RTCP datagrams as bytes: compound packets of every type (RFC 3550 section 6, RFC 5506).
 
-The types live by subject in `rtcp_reports`, `rtcp_sources` and `rtcp_feedback`, the two that are
-only handed through here; this module has the frame around them, and all their names.
+Reports, descriptions of sources and feedback have modules of their own; here are the two types that
+this package only hands through, and the frame around all of them. All names can be imported here.
 """
 
 import struct

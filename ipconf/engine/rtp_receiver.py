@@ -155,7 +155,7 @@ class RtpReceiver:
         peers = (s.ssrc for s in parts.members.sources.values() if s.rates and s.mid == mid)
         ssrc = parts.repairs.media_ssrc(packet.ssrc, sequence, peers)
         media = parts.members.sources.get(ssrc) if ssrc is not None else None
-        original_type = route.repairs.get(packet.payload_type)
+        original_type = route.repairs.get(packet.payload_type, -1)
         if media is None or original_type not in media.rates:
             parts.stats.unassignable_repairs += 1
             return

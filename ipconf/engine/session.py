@@ -8,25 +8,21 @@ seconds of any monotonic clock. Nothing that arrives raises.
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from ..errors import ClosedError, ConfigurationError, LimitError, WireError
+from ..errors import ClosedError, ConfigurationError, WireError
 from ..model import SdesType
-from .early_feedback import KEY_FRAME_SPACING_S, MAX_NACK_SEQUENCES
 from .local_source import LocalSource, ReceptionReport
-from .local_sources import CONFLICT_MEMORY_INTERVALS
-from .outputs import Output, Transmit
+from .outputs import Output
 from .reception import RemoteSource
 from .reception import Sequence as Verdict
 from .rtcp_receiver import RtcpReceiver
-from .rtcp_timing import BYE_BACKOFF_MEMBERS, LOWER_LAYER_OCTETS
-from .rtcp_wire import FullIntra, Nack, PictureLoss, RtcpPacket
+from .rtcp_sender import RtcpSender
+from .rtcp_timing import LOWER_LAYER_OCTETS
 from .rtp_receiver import RtpReceiver
 from .rtp_wire import parse_rtp
-from .sdes import SdesSchedule
 from .session_config import PayloadFormat, Section, SessionConfig, SessionStats
 from .session_parts import SessionParts
 
@@ -57,8 +53,7 @@ class RtpSession:
         self._rtcp = RtcpReceiver(parts)
         self._extensions = config.extensions
         self._sources = parts.members.sources
-        self._farewell: bytes | None = None
-        self._left = False
+        self._sender = RtcpSender(parts)
         self.sources: Mapping[int, RemoteSource] = MappingProxyType(parts.members.sources)
         self.stats = parts.stats
 
@@ -73,7 +68,7 @@ class RtpSession:
     @property
     def left(self) -> bool:
         """Whether the BYE is out; from there on the session does nothing."""
-        return self._left
+        return self._sender.left
 
     # -- in ---------------------------------------------------------------------------------
 
@@ -89,7 +84,7 @@ class RtpSession:
         except WireError:
             self.stats.malformed += 1
             return ()
-        if self._farewell is not None:
+        if self._sender.leaving:
             return ()
         self.stats.rtp_received += 1
         source = self._sources.get(packet.ssrc)
@@ -106,9 +101,9 @@ class RtpSession:
         return outputs
 
     def _receive_rtcp(self, datagram: bytes, now: float, origin: Hashable) -> Sequence[Output]:
-        if self._left:
+        if self._sender.left:
             return ()
-        if self._farewell is None:
+        if not self._sender.leaving:
             return self._rtcp.receive(datagram, now, origin)
         # Our BYE waits for its turn: only the others' count (RFC 3550 section 6.3.7).
         compound = self._rtcp.parse(datagram, now, origin)
@@ -138,7 +133,7 @@ class RtpSession:
         (loudest) to 127, sent where negotiated. `ClosedError` after `leave`,
         `ConfigurationError` for a section or payload type that was not negotiated.
         """
-        if self._farewell is not None:
+        if self._sender.leaving:
             raise ClosedError("the session said goodbye; make a new one to send")
         self.stats.rtp_sent += 1
         return self.local(mid).send(
@@ -159,7 +154,7 @@ class RtpSession:
         As a retransmission where that is negotiated (RFC 4588), else as it was. None when it is
         not kept (any more) or was repeated a moment ago.
         """
-        datagram = self.local(mid).resend(sequence, now) if self._farewell is None else None
+        datagram = self.local(mid).resend(sequence, now) if not self._sender.leaving else None
         if datagram is not None:
             self.stats.rtp_sent += 1
         return datagram
@@ -168,73 +163,11 @@ class RtpSession:
 
     def next_deadline(self) -> float:
         """When to call `handle_timer` next, in seconds of the session clock; infinity: never."""
-        if self._left:
-            return math.inf
-        parts = self._parts
-        if self._farewell is not None:
-            return parts.timer.tn
-        return min(parts.timer.tn, parts.early.due, parts.members.next_check)
+        return self._sender.next_deadline()
 
     def handle_timer(self, now: float) -> list[Output]:
         """Do what is due: reports, time-outs, a BYE that waited. Early calls do no harm."""
-        outputs: list[Output] = []
-        if self._left:
-            return outputs
-        parts = self._parts
-        if self._farewell is not None:
-            if now >= parts.timer.tn and parts.timer.expired(now):
-                self._left = True
-                outputs.append(Transmit(self._farewell))
-            return outputs
-        if now >= parts.members.next_check:
-            parts.members.expire(now, outputs)
-        if now >= parts.timer.tn:
-            self._report(now, outputs)
-        elif now >= parts.early.due:
-            self._send_early(now, outputs)
-        return outputs
-
-    def _senders_since(self, now: float) -> float:
-        return now - self._parts.timer.sender_timeout_s()
-
-    def _report(self, now: float, outputs: list[Output]) -> None:
-        parts = self._parts
-        timer = parts.timer
-        since = self._senders_since(now)
-        ours = parts.local.count_senders(since)
-        timer.we_sent = ours > 0
-        timer.senders = ours + parts.members.count_senders(since)
-        timeout_s = parts.members.timeout_s()
-        parts.probation.expire(now - timeout_s)
-        parts.local.forget_conflicts(
-            now - CONFLICT_MEMORY_INTERVALS * timer.deterministic_interval_s()
-        )
-        if not timer.expired(now):
-            return
-        feedback, _ = parts.early.take()
-        datagram = parts.reporter.regular(since, now, feedback)
-        timer.sent((len(datagram) + LOWER_LAYER_OCTETS) / len(parts.local.by_mid), now)
-        parts.early.sent_regular()
-        outputs.append(Transmit(datagram))
-
-    def _send_early(self, now: float, outputs: list[Output]) -> None:
-        parts = self._parts
-        feedback, describe = parts.early.take()
-        datagram = parts.reporter.early(
-            feedback,
-            self._senders_since(now),
-            now,
-            describe=describe,
-            reduced_size=parts.config.reduced_size,
-        )
-        parts.early.sent_early(len(datagram), one_peer=parts.members.are_one_peer())
-        outputs.append(Transmit(datagram))
-
-    def _early_outputs(self, now: float) -> list[Output]:
-        outputs: list[Output] = []
-        if now >= self._parts.early.due:
-            self._send_early(now, outputs)
-        return outputs
+        return self._sender.handle_timer(now)
 
     def describe(
         self, items: Mapping[SdesType, str], private: Mapping[str, str], now: float
@@ -243,11 +176,7 @@ class RtpSession:
 
         `ConfigurationError` without a CNAME, or when a text does not fit an SDES item.
         """
-        parts = self._parts
-        if self._farewell is not None or not parts.sdes.change(items, private):
-            return []
-        parts.early.add_description(now, one_peer=parts.members.are_one_peer())
-        return self._early_outputs(now)
+        return self._sender.describe(items, private, now)
 
     def describe_contributor(
         self, ssrc: int, items: Mapping[SdesType, str], private: Mapping[str, str], now: float
@@ -257,69 +186,25 @@ class RtpSession:
         The person is described over and over until `drop_contributor`. Errors as in `describe`;
         `LimitError` beyond `max_sources` people.
         """
-        parts = self._parts
-        contributors = parts.reporter.contributors
-        known = contributors.get(ssrc)
-        if known is not None:
-            if not known.change(items, private):
-                return []
-        elif len(contributors) >= parts.config.max_sources:
-            raise LimitError(f"a session describes up to {parts.config.max_sources} contributors")
-        parts.reporter.put_contributor(ssrc, known or SdesSchedule(items, private))
-        if self._farewell is not None:
-            return []
-        parts.early.add_description(now, one_peer=parts.members.are_one_peer())
-        return self._early_outputs(now)
+        return self._sender.describe_contributor(ssrc, items, private, now)
 
     def drop_contributor(self, ssrc: int, reason: str) -> list[Output]:
         """For a mixer: that contributor left; its BYE is passed on (section 7.3)."""
-        reporter = self._parts.reporter
-        if reporter.contributors.pop(ssrc, None) is None or self._farewell is not None:
-            return []
-        return [Transmit(reporter.goodbye((ssrc,), reason))]
+        return self._sender.drop_contributor(ssrc, reason)
 
     def request_key_frame(self, ssrc: int, now: float) -> list[Output]:
         """Ask a remote source for a key frame, by PLI or FIR as negotiated; at most twice a second.
 
         Nothing happens where the source is gone or its section has neither.
         """
-        source = self._sources.get(ssrc)
-        if source is None or source.mid is None or self._farewell is not None:
-            return []
-        asked_at = source.key_frame_asked_at
-        if asked_at is not None and now < asked_at + KEY_FRAME_SPACING_S:
-            return []
-        ours = self.local(source.mid)
-        request: RtcpPacket
-        if "nack pli" in ours.feedback:
-            request = PictureLoss(ours.ssrc, ssrc)
-        elif "ccm fir" in ours.feedback:
-            source.intra_number = (source.intra_number + 1) & 0xFF
-            request = FullIntra(ours.ssrc, ((ssrc, source.intra_number),))
-        else:
-            return []
-        source.key_frame_asked_at = now
-        return self._give_feedback(request, now)
+        return self._sender.request_key_frame(ssrc, now)
 
-    def request_resend(self, ssrc: int, sequences: Sequence[int], now: float) -> list[Output]:
+    def request_resend(self, ssrc: int, sequences: Iterable[int], now: float) -> list[Output]:
         """Ask a remote source for packets that are missing, by 16-bit numbers (NACK).
 
         Nothing happens where the source is gone or its section has no NACK.
         """
-        source = self._sources.get(ssrc)
-        if not sequences or source is None or source.mid is None or self._farewell is not None:
-            return []
-        ours = self.local(source.mid)
-        if "nack" not in ours.feedback:
-            return []
-        wanted = tuple(dict.fromkeys(sequences))[:MAX_NACK_SEQUENCES]
-        self._parts.repairs.note_request(ssrc, wanted)
-        return self._give_feedback(Nack(ours.ssrc, ssrc, wanted), now)
-
-    def _give_feedback(self, packet: RtcpPacket, now: float) -> list[Output]:
-        parts = self._parts
-        parts.early.add(packet, now, one_peer=parts.members.are_one_peer())
-        return self._early_outputs(now)
+        return self._sender.request_resend(ssrc, sequences, now)
 
     def leave(self, reason: str, now: float) -> list[Output]:
         """Say goodbye for all our SSRCs; `reason` is cut at 255 bytes of UTF-8.
@@ -327,14 +212,4 @@ class RtpSession:
         In a session of 50 members or more the BYE waits for its turn (section 6.3.7): it comes
         from `handle_timer`, and `left` says when. Who never sent anything leaves silently.
         """
-        if self._farewell is not None:
-            return []
-        parts = self._parts
-        ssrcs = [s.ssrc for s in parts.local.by_mid.values()] + list(parts.reporter.contributors)
-        silent = not self.stats.rtp_sent and not self.stats.rtcp_sent
-        self._farewell = parts.reporter.goodbye(ssrcs, reason)
-        if not silent and parts.timer.members >= BYE_BACKOFF_MEMBERS:
-            parts.timer.begin_bye(len(self._farewell) + LOWER_LAYER_OCTETS, now)
-            return []
-        self._left = True
-        return [] if silent else [Transmit(self._farewell)]
+        return self._sender.leave(reason, now)

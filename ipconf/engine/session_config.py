@@ -42,10 +42,13 @@ class Section:
     mid: str
     medium: MediaType
     formats: tuple[PayloadFormat, ...]
+    """What may arrive, and what is sent unless `sent` says otherwise."""
     ssrcs: Mapping[int, str] = field(default_factory=dict)
     """SSRCs the far end announced, each with its CNAME or "" (a=ssrc, RFC 5576)."""
     repair: Mapping[int, int] = field(default_factory=dict)
     """The media SSRC by retransmission SSRC, far end's (a=ssrc-group:FID, RFC 5576)."""
+    sent: tuple[PayloadFormat, ...] = ()
+    """Formats that are sent under other payload types than they arrive (RFC 3264 section 5.1)."""
     local_ssrc: int | None = None
     """Our SSRC if the description already named it; None: the session draws one."""
     local_repair_ssrc: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import av
 
@@ -13,14 +14,22 @@ from .video_receiver import Submit
 
 _TIMESTAMP_MASK = (1 << 32) - 1
 
-Encoded = tuple[list[bytes], bool]
+
+class EncodedVideo(NamedTuple):
+    """One picture to send."""
+
+    payloads: list[bytes]
+    """In order; the last one wants the marker bit."""
+    timestamp: int
+    """32-bit RTP timestamp."""
+    key_frame: bool
 
 
 class VideoSender:
     """Encodes the pictures of one capture stream, one at a time.
 
-    `on_encoded(payloads, timestamp, key_frame)` is called on the loop's thread, in order; the last
-    payload wants the marker bit. `timestamp` is the RTP timestamp at `now` = 0, best a random one.
+    `on_encoded(picture)` is called on the loop's thread, in order. `timestamp` is the RTP timestamp
+    at `now` = 0, best a random one.
     """
 
     def __init__(
@@ -28,7 +37,7 @@ class VideoSender:
         payload_format: PayloadFormat,
         bitrate_bps: int,
         submit: Submit,
-        on_encoded: Callable[[list[bytes], int, bool], None],
+        on_encoded: Callable[[EncodedVideo], None],
         timestamp: int = 0,
     ) -> None:
         self._format = payload_format
@@ -77,26 +86,27 @@ class VideoSender:
         key_frame, self._key_frame_wanted = self._key_frame_wanted, False
         bitrate_bps = self.bitrate_bps
 
-        def work() -> Encoded:
+        def work() -> EncodedVideo:
             encoder.bitrate_bps = bitrate_bps
-            return encoder.encode(frame, key_frame)
+            payloads, is_key_frame = encoder.encode(frame, key_frame)
+            return EncodedVideo(payloads, timestamp, is_key_frame)
 
-        def done(result: Encoded | Exception) -> None:
-            self._finish(result, timestamp, key_frame)
+        def done(result: EncodedVideo | Exception) -> None:
+            self._finish(result, key_frame)
 
         self._submit(work, done)
 
-    def _finish(self, result: Encoded | Exception, timestamp: int, key_frame: bool) -> None:
+    def _finish(self, result: EncodedVideo | Exception, key_frame: bool) -> None:
         self._busy = False
         if self._closed:
             return
         if isinstance(result, Exception):
             self.encode_errors += 1
             self._encoder = None
-        elif result[0]:
+        elif result.payloads:
             self.encoded += 1
-            self._on_encoded(result[0], timestamp, result[1])
-        if key_frame and (isinstance(result, Exception) or not result[1]):
+            self._on_encoded(result)
+        if key_frame and (isinstance(result, Exception) or not result.key_frame):
             self._key_frame_wanted = True
         if self._waiting is not None and not self._busy:
             (frame, waiting_timestamp), self._waiting = self._waiting, None

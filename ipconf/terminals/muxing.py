@@ -20,9 +20,11 @@ from .tracks import AudioTrack, VideoTrack
 
 GRACE_S = 2.0
 """The file begins when all its media are there, at the latest this long after the first."""
+MAX_WAITING = 256
+"""Blocks and frames kept back meanwhile, should their times not advance."""
 LAG_S = 1.0
 """A medium this far behind the other has a gap, which is filled now."""
-MAX_GAP_S = 3600.0
+MAX_GAP_S = 600.0
 """A longer gap is a pause that nobody wants to hear: the file goes on at once."""
 DEFAULT_SIZE = (640, 360)
 """Width and height when no picture has arrived by the time the file must begin."""
@@ -103,8 +105,7 @@ class MediaWriter:
         else:
             self.expect(kind)
             self._waiting.append((media, at))
-            kinds = {isinstance(waiting, av.VideoFrame) for waiting, _ in self._waiting}
-            if len(kinds) == len(self.media_types) or at - self._waiting[0][1] >= GRACE_S:
+            if self._is_complete(at):
                 self._begin()
 
     def close(self) -> None:
@@ -118,6 +119,12 @@ class MediaWriter:
                     track.finish(end_s)
         finally:
             self._container.close()
+
+    def _is_complete(self, at: float) -> bool:
+        """Whether all media have come, or have had the time to."""
+        kinds = {isinstance(media, av.VideoFrame) for media, _ in self._waiting}
+        late = at - self._waiting[0][1] >= GRACE_S or len(self._waiting) >= MAX_WAITING
+        return late or len(kinds) == len(self.media_types)
 
     def _begin(self) -> None:
         frames = [media for media, _ in self._waiting if isinstance(media, av.VideoFrame)]

@@ -1,0 +1,78 @@
+"""An IP-conferencing media service provider over RTP, on aiortc.
+
+Start with `MediaServiceProvider`; ask calls for `ParticipantControl`. Events stand in
+`ipconf.events`, errors in `ipconf.errors`, terminals in `ipconf.terminals`, provider-specific
+interfaces in `ipconf.private_ifaces`.
+"""
+
+from .call import Call, NetworkImpairment
+from .errors import IpconfError
+from .event_hub import EventStream
+from .events import Event
+from .model import (
+    CallSettings,
+    CallState,
+    Cause,
+    Direction,
+    GoneReason,
+    IceServer,
+    Identity,
+    MediaType,
+    SdesType,
+)
+from .msp import MediaServiceProvider
+from .participants import LocalParticipant, Participant, ParticipantStats
+from .private_ifaces import ParticipantControl, ParticipantSubStreamControl
+from .rtp_streams import Stream, SubStream
+from .stats import CallStats, StreamStats, SubStreamStats
+from .terminals.base import CaptureTerminal, RenderTerminal, Terminal
+from .terminals.files import ClipPlayer, FileRecorder
+from .terminals.memory import MediaStreamTerminal
+from .terminals.pictures import TestPictureTerminal
+from .terminals.tones import NullTerminal, ToneTerminal
+from .tsp.base import TelephonyServiceProvider
+from .tsp.loopback import LoopbackTsp
+from .tsp.socket import SocketTsp
+
+__all__ = [
+    "Call",
+    "CallSettings",
+    "CallState",
+    "CallStats",
+    "CaptureTerminal",
+    "Cause",
+    "ClipPlayer",
+    "Direction",
+    "Event",
+    "EventStream",
+    "FileRecorder",
+    "GoneReason",
+    "IceServer",
+    "Identity",
+    "IpconfError",
+    "LocalParticipant",
+    "LoopbackTsp",
+    "MediaServiceProvider",
+    "MediaStreamTerminal",
+    "MediaType",
+    "NetworkImpairment",
+    "NullTerminal",
+    "Participant",
+    "ParticipantControl",
+    "ParticipantStats",
+    "ParticipantSubStreamControl",
+    "RenderTerminal",
+    "SdesType",
+    "SocketTsp",
+    "Stream",
+    "StreamStats",
+    "SubStream",
+    "SubStreamStats",
+    "TelephonyServiceProvider",
+    "Terminal",
+    "TestPictureTerminal",
+    "ToneTerminal",
+    "__version__",
+]
+
+__version__ = "0.1.0"
