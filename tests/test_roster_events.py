@@ -259,13 +259,14 @@ def test_video_alone_makes_active_and_its_end_inactive(house):
 
 
 def test_with_sound_it_is_talk_that_counts(house):
-    camera, microphone = house.hear("ann", medium=VIDEO), house.hear("ann")
+    camera = house.hear("ann", medium=VIDEO)
     house.told()
-    house.show(camera, 0.2)
+    house.show(camera, 1.2)
     assert house.told() == [("ParticipantActive", "ann")]
+    microphone = house.hear("ann")
     house.roster.source_level(microphone, QUIET, house.now)
     assert house.told() == [("ParticipantInactive", "ann")]
-    house.show(camera, 0.2)
+    house.show(camera, 1.2)
     assert house.told() == []
     house.talk(microphone)
     assert house.told() == [("ParticipantActive", "ann")]
@@ -274,10 +275,20 @@ def test_with_sound_it_is_talk_that_counts(house):
 def test_when_the_sound_goes_it_is_video_that_counts_again(house):
     camera, microphone = house.hear("ann", medium=VIDEO), house.hear("ann")
     house.roster.source_level(microphone, QUIET, house.now)
-    house.show(camera, 0.2)
-    house.told()
+    house.show(camera, 1.2)
+    assert ("ParticipantActive", "ann") not in house.told()
     house.gone(microphone)
     assert house.told() == [("ParticipantActive", "ann")]
+
+
+def test_video_a_moment_before_the_sound_makes_nobody_active(house):
+    camera = house.hear("ann", medium=VIDEO)
+    house.told()
+    house.show(camera, 0.8)
+    microphone = house.hear("ann")
+    house.roster.source_level(microphone, QUIET, house.now)
+    house.show(camera, 2.0)
+    assert house.told() == []
 
 
 def test_packets_of_sound_without_a_level_say_nothing(house):

@@ -89,12 +89,12 @@ def test_a_late_cname_names_the_person(house):
 
 
 def test_a_late_cname_of_somebody_else_moves_the_source_to_them(house):
-    house.hear("ann")
+    house.hear("ann", medium=VIDEO)
     camera = house.hear(ssrc=0xA, medium=VIDEO)
     house.pass_time(3)
     substream = house.carry(camera, FakeStream("video render", VIDEO))
     house.roster.substream_mapped(substream, house.now)
-    house.show(camera)
+    house.show(camera, 1.2)
     house.told()
     house.describe(camera, CNAME="ann", NOTE="here")
     assert house.told() == [

@@ -15,6 +15,8 @@ from .speakers import TalkDetector
 
 ACTIVITY_CHECK_S = 0.1
 """How often ends of talking and of video are looked for, while anyone is active."""
+VIDEO_ALONE_S = 1.0
+"""Video that has flowed so long without sound makes active; sound mostly comes sooner."""
 MEDIA_SILENCE_S = 2.0
 """Video that pauses longer has stopped; ordinary jams and slow frame rates stay below."""
 
@@ -49,8 +51,12 @@ class Activity:
 
     def media(self, entry: SourceEntry, now: float) -> None:
         """Media of one source; sound counts by its level alone."""
+        if entry.source.medium is MediaType.AUDIO:
+            return
+        if now - entry.last_media >= MEDIA_SILENCE_S:
+            entry.flows_since = now
         entry.last_media = now
-        if not entry.flowing and entry.source.medium is not MediaType.AUDIO:
+        if not entry.flowing and now - entry.flows_since >= VIDEO_ALONE_S:
             entry.flowing = True
             self._note(entry, now)
 
@@ -93,6 +99,9 @@ class Activity:
 
 
 def is_active(person: Person) -> bool:
-    """Whether a person talks; where no level of theirs is known, whether their video flows."""
-    audible = any(entry.detector is not None for entry in person.entries)
+    """Whether a person talks; of one who sends no sound, whether their video flows."""
+    audible = any(
+        entry.detector is not None or entry.source.medium is MediaType.AUDIO
+        for entry in person.entries
+    )
     return any(entry.talking if audible else entry.flowing for entry in person.entries)

@@ -7,6 +7,7 @@ of sessions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ class SourceEntry:
         "decide_at",
         "detector",
         "flowing",
+        "flows_since",
         "last_media",
         "person",
         "shares",
@@ -53,7 +55,8 @@ class SourceEntry:
         self.decide_at = 0.0
         self.detector: TalkDetector | None = None
         self.flowing = False
-        self.last_media = 0.0
+        self.flows_since = -math.inf
+        self.last_media = -math.inf
 
     @property
     def talking(self) -> bool:
