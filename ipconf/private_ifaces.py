@@ -15,7 +15,6 @@ from .errors import (
     InvalidDirectionError,
     InvalidStreamError,
     InvalidTerminalError,
-    IpconfError,
     NoItemError,
 )
 from .model import Direction, MediaType
@@ -123,14 +122,10 @@ class ParticipantSubStreamControl:
         holder = self._holder(terminal)
         if holder is substream:
             return
-        if holder is not None:
-            holder.unselect_terminal(terminal)
-        try:
+        if holder is None:
             substream.select_terminal(terminal)
-        except IpconfError:
-            if holder is not None:
-                holder.select_terminal(terminal)
-            raise
+        else:
+            holder.hand_over(terminal, substream)
 
     def _holder(self, terminal: Terminal) -> Stream | SubStream | None:
         for stream in self._streams():

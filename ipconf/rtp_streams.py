@@ -24,6 +24,7 @@ from .errors import (
     MaxTerminalsError,
     NoTerminalSelectedError,
     NotStoppedError,
+    UsageError,
 )
 from .events import (
     CallEvent,
@@ -123,6 +124,24 @@ class Runnable(InterfaceHost, ABC):
         Raises InvalidTerminalError for the wrong medium or direction or a terminal that is on
         already, TerminalInUseError if another stream has it, MaxTerminalsError if there is no room.
         """
+        self._take(terminal)
+        self._settle(Cause.LOCAL_REQUEST)
+
+    def hand_over(self, terminal: Terminal, to: Runnable) -> None:
+        """Move a terminal of ours to another stream or substream, without a gap in between.
+
+        Raises as `select_terminal` of `to` does; then the terminal stays here.
+        """
+        self._give(terminal)
+        try:
+            to._take(terminal)
+        except UsageError:
+            self._take(terminal)
+            raise
+        self._settle(Cause.LOCAL_REQUEST)
+        to._settle(Cause.LOCAL_REQUEST)
+
+    def _take(self, terminal: Terminal) -> None:
         self._check_open()
         wanted = CaptureTerminal if self.direction is Direction.CAPTURE else RenderTerminal
         if terminal.media_type is not self.media_type or not isinstance(terminal, wanted):
@@ -140,19 +159,21 @@ class Runnable(InterfaceHost, ABC):
             )
         terminal.attach(self)
         self._terminals.append(terminal)
-        self._settle(Cause.LOCAL_REQUEST)
 
     def unselect_terminal(self, terminal: Terminal) -> None:
         """Take a terminal off; with the last one media ceases (MSPI: UnselectTerminal).
 
         Raises InvalidTerminalError if it is not on this stream.
         """
+        self._give(terminal)
+        self._settle(Cause.LOCAL_REQUEST)
+
+    def _give(self, terminal: Terminal) -> None:
         if terminal not in self._terminals:
             raise InvalidTerminalError(f"{terminal.identity} is not selected on {self.identity}")
         self._terminals.remove(terminal)
         self._failed.discard(terminal)
         terminal.detach()
-        self._settle(Cause.LOCAL_REQUEST)
 
     def start(self) -> None:
         """Run again after `pause` or `stop`; a new stream needs no start (MSPI: StartStream).

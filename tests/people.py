@@ -74,6 +74,14 @@ class Holder:
             raise InvalidTerminalError("not selected here")
         self.terminals = ()
 
+    def hand_over(self, terminal: FakeTerminal, to: "Holder") -> None:
+        self.unselect_terminal(terminal)
+        try:
+            to.select_terminal(terminal)
+        except MaxTerminalsError:
+            self.select_terminal(terminal)
+            raise
+
 
 class FakeStream(Holder):
     def __init__(self, identity: str = "audio render", media_type: MediaType = AUDIO) -> None:
