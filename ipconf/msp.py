@@ -69,6 +69,7 @@ class MediaServiceProvider:
         """End all calls, terminals and threads (MSPI: ITMSPAddress::Shutdown)."""
         for call in tuple(self._calls):
             await call.close()
+        await self.terminals.close()
         self._hub.close()
         self._workers.close()
         self._open = False

@@ -103,8 +103,11 @@ class Terminal:
         """Give up devices, files and threads; a closed terminal stays silent. May be repeated."""
         self._closed = True
 
-    async def wait_closed(self) -> None:  # noqa: B027 - most terminals have nothing to wait for
-        """After `close`: return when threads have ended and files are complete."""
+    async def wait_closed(self) -> None:
+        """After `close`: return when threads have ended and files are complete.
+
+        Most terminals have neither.
+        """
 
     def fail(self, error: Exception) -> None:
         """Tell the stream that the terminal does not work; nobody is told while unselected."""

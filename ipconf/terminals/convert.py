@@ -31,13 +31,13 @@ FULL_SCALE = 32768.0
 
 
 def check_rate(rate_hz: int) -> int:
-    """The rate itself, or a ConfigurationError."""
-    if not isinstance(rate_hz, int) or not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+    """The rate as int, or a ConfigurationError."""
+    if not isinstance(rate_hz, int | np.integer) or not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         raise ConfigurationError(
             f"{rate_hz!r} is no sampling rate to use here; "
             f"give a whole number of Hz from {MIN_RATE_HZ} to {MAX_RATE_HZ}"
         )
-    return rate_hz
+    return int(rate_hz)
 
 
 def check_channels(channels: int) -> int:

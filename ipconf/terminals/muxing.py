@@ -7,6 +7,7 @@ H.264, .wav PCM.
 """
 
 import math
+from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from av.container import OutputContainer
 from ..errors import ConfigurationError, MediaError
 from ..model import MediaType
 from .base import Samples
+from .convert import MAX_PICTURE_SIDE
 from .tracks import AudioTrack, VideoTrack
 
 GRACE_S = 2.0
@@ -64,6 +66,8 @@ class MediaWriter:
         self.path = Path(path)
         if self.path.suffix.lower() not in FORMATS:
             raise ConfigurationError(f"{self.path.name}: end the name in {', '.join(FORMATS)}")
+        if size is not None and not all(2 <= side <= MAX_PICTURE_SIDE for side in size):
+            raise ConfigurationError(f"a video of {size}: each side has 2 to {MAX_PICTURE_SIDE}")
         self._format = FORMATS[self.path.suffix.lower()]
         self._size = size
         self._expected: set[MediaType] = set()
@@ -76,11 +80,17 @@ class MediaWriter:
         self.ignored = 0
         """Blocks and frames too late to be used, or for a track the file does not have."""
         try:
-            self._container: OutputContainer = av.open(
-                str(path), "w", format=self._format.container, options=self._format.options
-            )
-        except (OSError, ValueError, av.FFmpegError) as exc:
+            self._file = FileIO(self.path, "w")
+        except OSError as exc:
             raise MediaError(f"cannot write {path}: {exc}") from exc
+        self._container: OutputContainer = av.open(
+            self._file,
+            "w",
+            format=self._format.container,
+            container_options=self._format.options,
+        )
+        # FFmpeg crashes when a file is used again whose header could not be written.
+        self._intact = True
 
     @property
     def media_types(self) -> frozenset[MediaType]:
@@ -96,29 +106,47 @@ class MediaWriter:
         self._expected.add(media_type)
 
     def write(self, media: Samples | av.VideoFrame, at: float) -> None:
-        """Add audio (n, channels) at 48 kHz or a frame, due at `at` seconds of any clock."""
+        """Add audio (n, channels) at 48 kHz or a frame, due at `at` seconds of any clock.
+
+        Raises OSError or an error of FFmpeg when the file cannot be written any more.
+        """
         kind = MediaType.VIDEO if isinstance(media, av.VideoFrame) else MediaType.AUDIO
         if not math.isfinite(at) or kind not in self.media_types:
             self.ignored += 1
-        elif self.began:
+            return
+        if not self._intact:
+            raise MediaError(f"{self.path} is broken since an earlier write failed")
+        self._intact = False
+        if self.began:
             self._place(media, at)
         else:
             self.expect(kind)
             self._waiting.append((media, at))
             if self._is_complete(at):
                 self._begin()
+        self._intact = True
 
     def close(self) -> None:
-        """Complete the file; one that nothing was written to has no content."""
+        """Complete the file; one that nothing was written to has no content.
+
+        Raises OSError or an error of FFmpeg like `write` when that fails.
+        """
+        try:
+            if self._intact:
+                self._finish()
+        finally:
+            try:
+                self._container.close()
+            finally:
+                self._file.close()
+
+    def _finish(self) -> None:
         if not self.began and self._waiting:
             self._begin()
         end_s = self._end_s()
-        try:
-            for track in (self._audio, self._video):
-                if track is not None:
-                    track.finish(end_s)
-        finally:
-            self._container.close()
+        for track in (self._audio, self._video):
+            if track is not None:
+                track.finish(end_s)
 
     def _is_complete(self, at: float) -> bool:
         """Whether all media have come, or have had the time to."""

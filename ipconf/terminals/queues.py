@@ -62,7 +62,7 @@ class AudioQueue:
     def pop(self, now: float) -> Samples | None:
         """The next 20 ms. A shorter rest waits one tick for more, then silence completes it."""
         if self._queued < AUDIO_FRAME_SAMPLES and not (self._starved and self._queued):
-            self._starved = True
+            self._starved = self._queued > 0
             return None
         self._starved = False
         frame = np.zeros((AUDIO_FRAME_SAMPLES, self._converter.channels), np.int16)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from ..errors import (
     ConfigurationError,
@@ -68,6 +69,7 @@ class TerminalRegistry:
         if len(set(self._static)) < len(self._static):
             raise ConfigurationError("a static terminal is listed twice: list each one once")
         self._classes = {each.name: each for each in BUILT_IN}
+        self._created: WeakSet[Terminal] = WeakSet()
 
     @property
     def static(self) -> tuple[Terminal, ...]:
@@ -111,7 +113,9 @@ class TerminalRegistry:
             raise InvalidDirectionError(
                 f"{terminal_class!r} terminals are for {_names(found.directions)}, not {direction}"
             )
-        return found.make(media_type, direction, **options)
+        terminal = found.make(media_type, direction, **options)
+        self._created.add(terminal)
+        return terminal
 
     def default_static(self, media_type: MediaType, direction: Direction) -> Terminal | None:
         """The preferred device of that kind, or None; a bidirectional one serves both ways."""
@@ -122,6 +126,14 @@ class TerminalRegistry:
             ):
                 return terminal
         return None
+
+    async def close(self) -> None:
+        """Close the static terminals and all that `create` made; wait until they are."""
+        terminals = (*self._static, *self._created)
+        for terminal in terminals:
+            terminal.close()
+        for terminal in terminals:
+            await terminal.wait_closed()
 
 
 def _names(values: Iterable[MediaType] | Iterable[Direction]) -> str:

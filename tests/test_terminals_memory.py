@@ -1,0 +1,287 @@
+"""The application's own terminals: writing with back-pressure, reading with bounded queues."""
+
+from __future__ import annotations
+
+import asyncio
+
+import av
+import numpy as np
+import pytest
+from terminal_lab import BLOCK, Host, luma_of, pitch_hz, rms, sine, solid_frame
+
+from ipconf.errors import (
+    ClosedError,
+    ConfigurationError,
+    InvalidDirectionError,
+    InvalidMediaTypeError,
+    TerminalInUseError,
+    UsageError,
+)
+from ipconf.model import Direction, MediaType
+from ipconf.terminals.base import CaptureTerminal, RenderTerminal
+from ipconf.terminals.memory import MediaStreamCapture, MediaStreamRender, MediaStreamTerminal
+
+
+def microphone(**options: int) -> MediaStreamCapture:
+    return MediaStreamTerminal(MediaType.AUDIO, Direction.CAPTURE, **options)
+
+
+def speaker(**options: int) -> MediaStreamRender:
+    return MediaStreamTerminal(MediaType.AUDIO, Direction.RENDER, **options)
+
+
+def test_one_name_makes_both_kinds() -> None:
+    for medium in MediaType:
+        capture = MediaStreamTerminal(medium, Direction.CAPTURE)
+        render = MediaStreamTerminal(medium, Direction.RENDER)
+        assert isinstance(capture, CaptureTerminal) and not isinstance(capture, RenderTerminal)
+        assert isinstance(render, RenderTerminal) and not isinstance(render, CaptureTerminal)
+        assert capture.direction is Direction.CAPTURE and render.direction is Direction.RENDER
+        assert capture.media_type is render.media_type is medium
+        assert capture.identity != render.identity
+
+
+def test_wrong_kinds_and_options_are_refused() -> None:
+    with pytest.raises(InvalidDirectionError, match=r"Direction\.CAPTURE or"):
+        MediaStreamTerminal(MediaType.AUDIO, Direction.BIDIRECTIONAL)  # type: ignore[call-overload]
+    with pytest.raises(InvalidMediaTypeError, match="give a MediaType"):
+        MediaStreamTerminal("audio", Direction.CAPTURE)  # type: ignore[call-overload]
+    for options in ({"rate_hz": 10}, {"channels": 3}):
+        with pytest.raises(ConfigurationError):
+            microphone(**options)
+        with pytest.raises(ConfigurationError):
+            speaker(**options)
+    with pytest.raises(ConfigurationError, match="frames per second"):
+        MediaStreamTerminal(MediaType.VIDEO, Direction.CAPTURE, fps=0)
+
+
+def test_a_terminal_is_on_one_stream_at_a_time() -> None:
+    terminal, first, second = microphone(), Host(), Host()
+    assert not terminal.in_use
+    terminal.attach(first)
+    assert terminal.in_use
+    with pytest.raises(TerminalInUseError, match="unselect it there first"):
+        terminal.attach(second)
+    terminal.detach()
+    terminal.attach(second)
+    terminal.fail(RuntimeError("unplugged"))
+    assert not first.failures and second.failures[0][0] is terminal
+    terminal.detach()
+    terminal.close()
+    with pytest.raises(ClosedError, match="create a new terminal"):
+        terminal.attach(first)
+
+
+def test_what_is_written_is_sent_unchanged_in_blocks_of_20_ms() -> None:
+    async def run() -> None:
+        terminal = microphone()
+        wave = sine(0.1)
+        for part in np.split(wave, [100, 1000, 1001, 4000]):
+            await terminal.write(part[:, 0])
+        blocks = [terminal.read(n * 0.02) for n in range(5)]
+        assert all(block is not None and block.shape == (BLOCK, 1) for block in blocks)
+        assert np.array_equal(np.concatenate(blocks), wave)
+        assert terminal.read(0.1) is None
+
+    asyncio.run(run())
+
+
+def test_an_array_may_be_used_again_at_once() -> None:
+    async def run() -> None:
+        terminal = microphone()
+        wave = sine(0.02)
+        original = wave.copy()
+        await terminal.write(wave)
+        wave[:] = 0
+        assert np.array_equal(terminal.read(0.0), original)
+
+    asyncio.run(run())
+
+
+def test_a_rest_waits_one_tick_and_is_completed_with_silence() -> None:
+    async def run() -> None:
+        terminal = microphone()
+        await terminal.write(sine(0.03)[:, 0])
+        assert terminal.read(0.00) is not None
+        assert terminal.read(0.02) is None
+        rest = terminal.read(0.04)
+        assert rest is not None and rms(rest[:480]) > 1000 and not rest[480:].any()
+        assert terminal.read(0.06) is None
+        await terminal.write(sine(0.01))
+        assert terminal.read(0.08) is None
+        await terminal.write(sine(0.01))  # in time: no silence in between
+        assert rms(terminal.read(0.10)[480:]) > 1000
+
+    asyncio.run(run())
+
+
+def test_other_rates_floats_stereo_and_av_frames_are_converted() -> None:
+    async def run() -> None:
+        terminal = microphone(rate_hz=16_000, channels=2)
+        wave = sine(0.1, peak=16_384, rate_hz=16_000)
+        await terminal.write(wave[:, 0].astype(np.float32) / 32_768)
+        first = terminal.read(0.0)
+        assert first.shape == (BLOCK, 2)
+        middle = np.concatenate([terminal.read(0.02), terminal.read(0.04)])
+        assert pitch_hz(middle) == pytest.approx(1000, abs=30)
+        assert rms(middle) == pytest.approx(rms(wave), rel=0.02)
+
+        frame = av.AudioFrame.from_ndarray(sine(0.04).reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate = 48_000
+        fresh = microphone(rate_hz=16_000)
+        await fresh.write(frame)
+        assert np.array_equal(fresh.read(0.0), sine(0.02))
+
+    asyncio.run(run())
+
+
+def test_a_writer_waits_while_200_ms_are_queued() -> None:
+    async def run() -> None:
+        terminal = microphone()
+        writer = asyncio.create_task(terminal.write(sine(1.0)))
+        read = []
+        for tick in range(50):
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert writer.done() == (tick >= 40)  # 50 blocks, 10 of them may wait
+            read.append(terminal.read(tick * 0.02))
+        assert np.array_equal(np.concatenate(read), sine(1.0))
+
+    asyncio.run(run())
+
+
+def test_write_nowait_drops_the_oldest_beyond_one_second() -> None:
+    terminal = microphone()
+    wave = sine(1.5, hz=3.0)
+    terminal.write_nowait(wave)
+    assert terminal.dropped == 25
+    assert np.array_equal(terminal.read(0.0), wave[24_000 : 24_000 + BLOCK])
+    terminal.write_nowait(sine(0.02))
+    assert terminal.dropped == 25
+
+
+def test_a_closed_microphone_is_silent_and_wakes_its_writer() -> None:
+    async def run() -> None:
+        terminal = microphone()
+        writer = asyncio.create_task(terminal.write(sine(1.0)))
+        await asyncio.sleep(0)
+        terminal.close()
+        terminal.close()
+        with pytest.raises(ClosedError, match="create a new terminal"):
+            await writer
+        with pytest.raises(ClosedError):
+            terminal.write_nowait(sine(0.02))
+        assert terminal.read(0.0) is None
+        await terminal.wait_closed()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "media", [np.zeros(0, np.int16), np.zeros((5, 5), np.int16), [0.0], b"\0\0", None]
+)
+def test_what_is_no_audio_is_refused_and_harms_nothing(media: object) -> None:
+    async def run() -> None:
+        terminal = microphone()
+        with pytest.raises(UsageError):
+            await terminal.write(media)
+        with pytest.raises(UsageError):
+            terminal.write_nowait(media)
+        await terminal.write(sine(0.02))
+        assert terminal.read(0.0) is not None
+
+    asyncio.run(run())
+
+
+def test_pictures_are_sent_at_the_rate_asked_for() -> None:
+    async def run() -> None:
+        camera = MediaStreamTerminal(MediaType.VIDEO, Direction.CAPTURE, fps=25)
+        writer = asyncio.create_task(write_pictures(camera, 20))
+        sent = []
+        for poll in range(100):
+            await asyncio.sleep(0)
+            if (frame := camera.read(poll * 0.01)) is not None:
+                sent.append((poll, int(luma_of(frame).mean())))
+        await writer
+        assert [poll for poll, _ in sent[:4]] == [0, 4, 8, 12]
+        assert len(sent) == 20
+        assert [luma for _, luma in sent] == sorted(luma for _, luma in sent)
+
+    async def write_pictures(camera: MediaStreamCapture, count: int) -> None:
+        for number in range(count):
+            await camera.write(np.full((48, 64, 3), 10 * number, np.uint8))
+
+    asyncio.run(run())
+
+
+def test_write_nowait_keeps_the_latest_pictures() -> None:
+    camera = MediaStreamTerminal(MediaType.VIDEO, Direction.CAPTURE)
+    frames = [solid_frame(32, 32, 10 * n) for n in range(12)]
+    for frame in frames:
+        camera.write_nowait(frame)
+    assert camera.dropped == 4
+    assert camera.read(0.0) is frames[4]
+    with pytest.raises(UsageError, match="no picture"):
+        camera.write_nowait(b"jpeg")
+
+
+def test_a_reader_gets_audio_as_asked() -> None:
+    async def run() -> None:
+        terminal = speaker(rate_hz=16_000, channels=1)
+        wave = np.repeat(sine(0.4), 2, axis=1)
+        for n, block in enumerate(np.split(wave, 20)):
+            terminal.write(block, 5.0 + n * 0.02)
+        terminal.close()
+        parts = [samples async for samples in terminal]
+        out = np.concatenate(parts)
+        assert out.dtype == np.int16 and out.shape[1] == 1
+        assert abs(len(out) - 6_400) < 100
+        assert pitch_hz(out[1000:5000], 16_000) == pytest.approx(1000, abs=5)
+        assert terminal.last_at == pytest.approx(5.38)
+
+    asyncio.run(run())
+
+
+def test_read_waits_and_read_nowait_does_not() -> None:
+    async def run() -> None:
+        terminal = speaker(channels=2)
+        assert terminal.read_nowait() is None
+        reader = asyncio.create_task(terminal.read())
+        await asyncio.sleep(0)
+        assert not reader.done()
+        terminal.write(sine(0.02), 1.0)
+        assert (await reader).shape == (BLOCK, 2)
+        reader = asyncio.create_task(terminal.read())
+        await asyncio.sleep(0)
+        terminal.close()
+        with pytest.raises(ClosedError, match="everything has been read"):
+            await reader
+        terminal.write(sine(0.02), 1.0)
+        assert terminal.read_nowait() is None
+
+    asyncio.run(run())
+
+
+def test_what_nobody_reads_is_dropped_from_the_old_end() -> None:
+    terminal = speaker()
+    for n in range(60):
+        terminal.write(np.full((BLOCK, 1), n, np.int16), n * 0.02)
+    assert terminal.dropped == 10
+    assert terminal.read_nowait()[0, 0] == 10
+    window = MediaStreamTerminal(MediaType.VIDEO, Direction.RENDER)
+    for n in range(10):
+        window.write(solid_frame(32, 32, n), n / 30)
+    assert window.dropped == 2 and window.last_at is None
+
+
+def test_a_reader_gets_pictures_as_frames_or_arrays() -> None:
+    frame = solid_frame(64, 48, 120)
+    window = MediaStreamTerminal(MediaType.VIDEO, Direction.RENDER)
+    window.write(frame, 0.0)
+    assert window.read_nowait() is frame
+    arrays = MediaStreamTerminal(MediaType.VIDEO, Direction.RENDER, arrays=True)
+    arrays.write(frame, 0.5)
+    picture = arrays.read_nowait()
+    assert picture.shape == (48, 64, 3) and picture.dtype == np.uint8
+    assert abs(int(picture[20, 20, 1]) - 120) <= 2
+    assert arrays.last_at == 0.5
