@@ -291,13 +291,17 @@ class Call(InterfaceHost):
         return self._negotiator
 
     def _agreed(self, negotiator: Negotiator) -> None:
-        used = {line.medium for bearer in negotiator.bearers for line in bearer.lines}
-        for medium in self.media_types:
-            if medium not in used:
-                reason = next((r.reason for r in negotiator.refused if r.medium is medium), None)
-                error = NegotiationError(reason or f"the far end has no {medium.value}")
-                for stream in (self._capture[medium], self._render[medium]):
-                    self.post(StreamNotUsed, stream=stream, cause=Cause.REMOTE_REQUEST, error=error)
+        lines = {line.medium: line for bearer in negotiator.bearers for line in bearer.lines}
+        refused = {line.medium: line.reason for line in reversed(negotiator.refused)}
+        for stream in self.streams:
+            medium = stream.media_type
+            line = lines.get(medium)
+            sent = stream.direction is Direction.CAPTURE
+            if line is not None and (line.sends if sent else line.receives):
+                continue
+            reason = f"the far end {'wants' if sent else 'sends'} no {medium.value}"
+            error = NegotiationError(refused.get(medium, reason) if line is None else reason)
+            self.post(StreamNotUsed, stream=stream, cause=Cause.REMOTE_REQUEST, error=error)
         self._connecting = self._spawn(self._connect(negotiator))
 
     async def _connect(self, negotiator: Negotiator) -> None:

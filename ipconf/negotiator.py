@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from aiortc.sdp import MediaDescription, SessionDescription
@@ -20,14 +20,8 @@ from .engine.session_config import PayloadFormat
 from .errors import InvalidStateError, NegotiationError
 from .model import CallSettings, MediaType
 from .transports.base import Loss, SignalledTransport
-from .transports.description import (
-    MediaLine,
-    PlainLine,
-    WebRtcLine,
-    read_candidate,
-    read_description,
-    write_description,
-)
+from .transports.bundling import bundle_of, transport_line
+from .transports.description import MediaLine, PlainLine, WebRtcLine, write_description
 from .transports.negotiation import (
     EXTENSIONS,
     Agreed,
@@ -37,6 +31,7 @@ from .transports.negotiation import (
     answer_role,
     offer_role,
 )
+from .transports.reading import formats_of, read_candidate, read_description
 
 MAX_EARLY_CANDIDATES = 100
 """Trickled candidates kept until the description they belong to has come."""
@@ -59,6 +54,11 @@ class Bearer:
         """The far end's description of its side of the transport."""
         return self.lines[0].transport
 
+    @property
+    def mid(self) -> str:
+        """What the far end calls the transport: the mid of the line that describes it."""
+        return self.remote.rtp.muxId or self.lines[0].mid
+
 
 class Negotiator:
     """Offers or answers, and connects, one set of transports for the media of a call."""
@@ -71,9 +71,14 @@ class Negotiator:
         self._make = make
         self._cname = cname
         self._webrtc = settings.transport == "webrtc"
+        self._bundles = settings.bundle and self._webrtc
         self._opened: list[Bearer] = []
         self._offered: list[Bearer] = []
         self._early_candidates: list[tuple[str, str | None]] = []
+        self._session_id = secrets.randbits(62)
+        self._stream = secrets.token_hex(8)
+        self.unusable_candidates = 0
+        """Trickled candidates that made no sense, or came too early and too many."""
         self.reduced_size = False
         """Whether the far end takes RTCP feedback without a report (a=rtcp-rsize, RFC 5506)."""
         self.refused: list[Refused] = []
@@ -93,15 +98,17 @@ class Negotiator:
     async def offer(self) -> str:
         """Open transports and write an offer with a line for each medium."""
         mids = [str(index) for index in range(len(self._formats))]
-        bundle = self._settings.bundle and self._webrtc
         role = self._settings.dtls_role
         lines: list[tuple[MediaLine, WebRtcLine | PlainLine]] = []
         for mid, (medium, formats) in zip(mids, self._formats.items(), strict=True):
-            if not self._offered or not bundle:
+            if not self._offered or not self._bundles:
                 self._offered.append(await self._open())
             line = self._line(mid, medium, formats, EXTENSIONS[medium])
             lines.append((line, self._offered[-1].transport.describe(role)))
-        return write_description(lines, [mids] if bundle else [], version=1, offer=True)
+        bundles = [mids] if self._bundles else []
+        return write_description(
+            lines, bundles, session_id=self._session_id, reduced_size=self._webrtc
+        )
 
     def accept_answer(self, text: str) -> None:
         """Read the answer; then `bearers` and `refused` say what was agreed."""
@@ -109,6 +116,8 @@ class Negotiator:
             raise InvalidStateError("there is no open offer that this could be the answer to")
         mids = [str(index) for index in range(len(self._formats))]
         answer = self._read(text)
+        if not self._bundles:
+            answer.group.clear()  # aiortc, for one, names a bundle that was not offered
         for line in agree_on_answer(answer, self._formats, mids, webrtc=self._webrtc):
             if isinstance(line, Refused):
                 self.refused.append(line)
@@ -129,38 +138,51 @@ class Negotiator:
         """Read an offer, open the transports that it needs, and write the answer."""
         offer = self._read(text)
         lines = agree_on_offer(offer, self._formats, webrtc=self._webrtc)
-        written: list[tuple[MediaLine, WebRtcLine | PlainLine] | MediaDescription] = []
         for line in lines:
             if isinstance(line, Refused):
                 self.refused.append(line)
-                written.append(offer.media[line.index])
-                continue
-            bearer = await self._bearer_for(line)
-            bearer.lines.append(line)
-            own = self._line(line.mid, line.medium, line.receive, line.extensions, line)
-            written.append((own, bearer.transport.describe(bearer.role)))
+            else:
+                bearer = self._bearer_to(line.transport) or await self._open(line)
+                bearer.lines.append(line)
         self._check_agreed()
-        return write_description(written, self._bundles(offer), version=1, offer=False)
+        written: list[tuple[MediaLine, WebRtcLine | PlainLine] | MediaDescription] = []
+        riding: dict[Bearer, set[str]] = {}
+        for line in lines:
+            media = offer.media[line.index]
+            own = self._answer_to(line, media)
+            ride = self._bearer_to(transport_line(offer, media, offer=True))
+            if own is None or ride is None:
+                written.append(media)
+                continue
+            written.append((own, ride.transport.describe(ride.role)))
+            riding.setdefault(ride, set()).add(media.rtp.muxId)
+        bundles = [bundle_of(offer, mids) for mids in riding.values()]
+        return write_description(
+            written, bundles, session_id=self._session_id, reduced_size=self.reduced_size
+        )
 
-    async def _bearer_for(self, line: Agreed) -> Bearer:
-        for bearer in self.bearers:
-            if bearer.remote is line.transport:
-                return bearer
-        bearer = await self._open()
-        if line.transport.dtls is not None:
-            bearer.role = answer_role(line.transport.dtls.role, self._settings.dtls_role)
-        return bearer
+    def _answer_to(self, line: Agreed | Refused, media: MediaDescription) -> MediaLine | None:
+        """Our side of a line, or None to refuse it.
 
-    def _bundles(self, offer: SessionDescription) -> list[list[str]]:
-        offered = {mid for g in offer.group if g.semantic == "BUNDLE" for mid in g.items}
-        groups = ([line.mid for line in bearer.lines] for bearer in self.bearers)
-        return [group for group in groups if offered.issuperset(group)]
+        A line of a medium that this call does not have stays, inactive, on a bundle that there is
+        anyhow: that costs nothing, and aiortc fails all of an answer in which a line has port 0.
+        """
+        if isinstance(line, Agreed):
+            return self._line(line.mid, line.medium, line.receive, line.extensions, line)
+        formats = formats_of(media)
+        if line.medium is None or line.medium in self._formats or not formats:
+            return None
+        return MediaLine("", line.medium, formats, sends=False, receives=False, answered=media)
 
     # -- both
 
     def _read(self, text: str) -> SessionDescription:
         self.reduced_size = "\na=rtcp-rsize" in text
         return read_description(text)
+
+    def _bearer_to(self, transport: MediaDescription) -> Bearer | None:
+        """The bearer that goes there already, if there is one."""
+        return next((b for b in self.bearers if b.remote is transport), None)
 
     def _line(
         self,
@@ -181,6 +203,8 @@ class Negotiator:
             ssrc=self.ssrcs[medium],
             repair_ssrc=self.repair_ssrcs[medium] if repairs else None,
             cname=self._cname,
+            stream=self._stream,
+            answered=None if agreed is None else agreed.media,
         )
 
     def _check_agreed(self) -> None:
@@ -191,8 +215,10 @@ class Negotiator:
             )
             raise NegotiationError(f"nothing in the far end's description can be used: {reasons}")
 
-    async def _open(self) -> Bearer:
+    async def _open(self, answered: Agreed | None = None) -> Bearer:
         bearer = Bearer(self._make())
+        if answered is not None and answered.transport.dtls is not None:
+            bearer.role = answer_role(answered.transport.dtls.role, self._settings.dtls_role)
         self._opened.append(bearer)
         await bearer.transport.open()
         if self._settings.loss_percent:
@@ -221,19 +247,24 @@ class Negotiator:
         connected(bearer)
 
     async def add_candidate(self, text: str, mid: str | None) -> None:
-        """Take a trickled candidate for the line `mid`, or for all; "" says that was the last."""
+        """Take a trickled candidate for the line `mid`, or for all; "" says that was the last.
+
+        One that makes no sense is counted and left out, since others may do.
+        """
         if not self.bearers:
             if len(self._early_candidates) < MAX_EARLY_CANDIDATES:
                 self._early_candidates.append((text, mid))
+            else:
+                self.unusable_candidates += 1
             return
-        candidate = read_candidate(text) if text else None
-        for bearer in self._bearers_of(mid):
-            await bearer.transport.add_remote_candidate(candidate)
-
-    def _bearers_of(self, mid: str | None) -> Iterable[Bearer]:
-        if mid is None:
-            return self.bearers
-        return [b for b in self.bearers if any(line.mid == mid for line in b.lines)]
+        try:
+            candidate = read_candidate(text) if text else None
+        except NegotiationError:
+            self.unusable_candidates += 1
+            return
+        for bearer in self.bearers:
+            if mid is None or mid == bearer.mid:
+                await bearer.transport.add_remote_candidate(candidate)
 
     async def close(self) -> None:
         """Close every transport that was opened."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,6 +27,15 @@ TICKS_PER_BYTE = 48
 def tone(seconds: float, hz: float = 440.0, peak: int = 8000, channels: int = 1) -> NDArray:
     wave = np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE) * peak
     return np.repeat(wave.astype(np.int16)[:, np.newaxis], channels, axis=1)
+
+
+def vowels(seconds: float) -> NDArray:
+    """Something like a voice: harmonics of a pitch that glides, in syllables."""
+    at = np.arange(round(seconds * RATE)) / RATE
+    phase = 2 * np.pi * np.cumsum(140 * (1 + 0.1 * np.sin(2 * np.pi * 3 * at))) / RATE
+    wave = sum(np.sin(k * phase + k) / k for k in range(1, 25))
+    wave *= 0.55 + 0.45 * np.sin(2 * np.pi * 4 * at)
+    return (wave / np.abs(wave).max() * 12000).astype(np.int16)[:, np.newaxis]
 
 
 def level_db(samples: NDArray) -> float:
@@ -70,18 +80,16 @@ class Source:
     payloads: Sequence[bytes] = ()
     sent: int = 0
 
-    def next(self, marker: bool = False) -> RtpPacket:
+    def next(self) -> RtpPacket:
         if self.payloads:
             payload = self.payloads[self.sent % len(self.payloads)]
         else:
             payload = millisecond_payload(self.duration_ms)
-        packet = RtpPacket(
-            OPUS.payload_type, self.sequence & 0xFFFF, self.timestamp & 0xFFFFFFFF, 7, payload, marker
-        )
+        sequence, timestamp = self.sequence & 0xFFFF, self.timestamp & 0xFFFFFFFF
         self.sequence += 1
         self.timestamp += self.duration_ms * TICKS_PER_BYTE
         self.sent += 1
-        return packet
+        return RtpPacket(OPUS.payload_type, sequence, timestamp, 7, payload)
 
     def pause(self, milliseconds: int) -> None:
         """Silence suppression: time passes without packets."""
@@ -117,9 +125,12 @@ class Played:
     """What came out of a buffer or receiver, tick by tick."""
 
     sequences: list[int] = field(default_factory=list)
+    """Of the packets played."""
     blocks: list[NDArray | None] = field(default_factory=list)
     delays_s: list[tuple[float, float]] = field(default_factory=list)
+    """When, and how much."""
     concealed: int = 0
+    """How often the answer was to conceal."""
     empty: int = 0
 
     def delay_at(self, at: float) -> float:
@@ -128,21 +139,26 @@ class Played:
     def worst_delay(self, begin: float, end: float) -> float:
         return max(delay for when, delay in self.delays_s if begin <= when <= end)
 
+    def least_delay(self, begin: float, end: float) -> float:
+        return min(delay for when, delay in self.delays_s if begin <= when <= end)
+
+    def sound(self) -> NDArray:
+        """All blocks together."""
+        return np.concatenate([block for block in self.blocks if block is not None])
+
 
 def ticks(begin: float, end: float, phase: float = 0.007) -> list[float]:
     return [begin + phase + k * AUDIO_FRAME_S for k in range(round((end - begin) / AUDIO_FRAME_S))]
 
 
-def play(
-    buffer: AudioJitterBuffer, arrivals: Iterable[Arrival], until: float, begin: float = 0.0
-) -> Played:
+def play(buffer: AudioJitterBuffer, arrivals: Iterable[Arrival], until: float) -> Played:
     """Push what arrives and pull 960 ticks every 20 ms, as a player without scaling does."""
     played = Played()
-    waiting = list(arrivals)
+    waiting = deque(arrivals)
     held = 0
-    for now in ticks(begin, until):
+    for now in ticks(0, until):
         while waiting and waiting[0][0] <= now:
-            at, packet = waiting.pop(0)
+            at, packet = waiting.popleft()
             buffer.push(packet, at)
         while held < BLOCK:
             answer = buffer.pull(now, BLOCK - held)
@@ -159,22 +175,14 @@ def play(
     return played
 
 
-def listen(
-    receiver: AudioReceiver,
-    arrivals: Iterable[Arrival],
-    until: float,
-    begin: float = 0.0,
-    schedule_of_ticks: Sequence[float] | None = None,
-) -> Played:
-    """Push what arrives and pull a block every 20 ms."""
+def listen(receiver: AudioReceiver, arrivals: Iterable[Arrival], when: Iterable[float]) -> Played:
+    """Push what arrives and pull a block at each of the times."""
     played = Played()
-    waiting = list(arrivals)
-    position = 0
-    for now in schedule_of_ticks or ticks(begin, until):
-        while position < len(waiting) and waiting[position][0] <= now:
-            at, packet = waiting[position]
+    waiting = deque(arrivals)
+    for now in when:
+        while waiting and waiting[0][0] <= now:
+            at, packet = waiting.popleft()
             receiver.push(packet, at)
-            position += 1
         block = receiver.pull(now)
         played.blocks.append(block)
         if block is None:

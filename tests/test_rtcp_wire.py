@@ -319,6 +319,9 @@ def test_more_zeros_than_needed_do_no_harm() -> None:
 def test_a_last_chunk_may_lack_its_end() -> None:
     (packet,) = parse(frame(202, 1, b"\0\0\0\1\1\2me"))
     assert packet == SourceDescription((SdesChunk(1, (SdesItem(1, "me"),)),))
+    (packet,) = parse(frame(202, 1, b"\0\0\0\1\2\0\1\0"))
+    assert packet == SourceDescription((SdesChunk(1, (SdesItem(2, ""), SdesItem(1, ""))),))
+    assert parse(frame(202, 1, b"\0\0\0\1")) == [SourceDescription((SdesChunk(1),))]
 
 
 def test_private_items_have_a_prefix() -> None:
@@ -326,7 +329,8 @@ def test_private_items_have_a_prefix() -> None:
     data = compose(SourceDescription((SdesChunk(1, (item,)),)))
     assert b"\x08\x0b\x06colourblue\0" in data
     nameless = SdesItem(SdesType.PRIV, "", "")
-    both = SourceDescription((SdesChunk(1, (item, nameless)),))
+    longest = SdesItem(SdesType.PRIV, "x" * 200, "p" * 54)
+    both = SourceDescription((SdesChunk(1, (item, nameless, longest)),))
     assert parse(compose(both)) == [both]
 
 
@@ -373,7 +377,9 @@ def test_items_that_do_not_fit_are_refused(item: SdesItem) -> None:
 @pytest.mark.parametrize("size", range(256))
 def test_reasons_of_every_length(size: int) -> None:
     goodbye = Goodbye((1, 2), "r" * size)
-    assert parse(compose(goodbye)) == [goodbye]
+    data = compose(goodbye)
+    assert parse(data) == [goodbye]
+    assert len(data) == 12 + (0 if size == 0 else (1 + size + 3) // 4 * 4)
 
 
 def test_goodbyes_at_the_edges() -> None:

@@ -51,6 +51,10 @@ class AudioDecoder(ABC):
     def conceal(self, samples: int) -> Samples:
         """A guess at `samples` samples that were lost, continuing what was decoded last."""
 
+    def recover(self, following: bytes, samples: int) -> Samples:
+        """As `conceal`, helped by the payload behind the loss if it repeats something of it."""
+        return self.conceal(samples)
+
 
 class VideoEncoder(ABC):
     """Encodes pictures into RTP payloads."""

@@ -24,8 +24,8 @@ MAX_PAYLOAD_BYTES = 1275
 """No frame of an Opus packet is longer (RFC 6716 section 3.4)."""
 COMPLEXITY = 5
 """Of 0..10; the upper half costs 40 % more time and is hardly heard in speech."""
-EXPECTED_LOSS_PERCENT = 5
-"""Makes the encoder spend some bits on in-band redundancy before the first loss is reported."""
+EXPECTED_LOSS_PERCENT = 10
+"""The least at which the encoder spends bits on in-band redundancy at 32 kbit/s, too."""
 CONCEAL_STEP_SAMPLES = AUDIO_RATE_HZ // 400
 """Concealment comes in steps of 2.5 ms (opus.h, opus_decode)."""
 
@@ -172,7 +172,26 @@ class LibOpusDecoder(AudioDecoder):
 
     def conceal(self, samples: int) -> Samples:
         """A guess at up to 120 ms that were lost, continuing what was decoded last."""
+        return self._fill(None, samples)
+
+    def recover(self, following: bytes, samples: int) -> Samples:
+        """What was lost from its coarse copy in the payload behind it, if that has one.
+
+        The in-band redundancy of RFC 6716 section 2.1.7; libopus conceals where there is none.
+        """
+        return self._fill(following, samples)
+
+    def _fill(self, following: bytes | None, samples: int) -> Samples:
         steps = -(-samples // CONCEAL_STEP_SAMPLES) * CONCEAL_STEP_SAMPLES
         whole = np.empty((min(steps, MAX_PACKET_SAMPLES), self.channels), np.int16)
-        count = self._decode(self._state, None, 0, whole.ctypes.data, len(whole), 0)
+        count = self._decode(
+            self._state,
+            following,
+            len(following) if following else 0,
+            whole.ctypes.data,
+            len(whole),
+            1 if following else 0,
+        )
+        if count < 0 and following:
+            return self._fill(None, samples)
         return whole[: min(samples, _check(self._library, "conceal a loss", count))]

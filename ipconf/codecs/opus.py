@@ -17,7 +17,7 @@ from av.audio.codeccontext import AudioCodecContext
 from ..errors import MediaError
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from .base import AudioDecoder, AudioEncoder, Samples
-from .libopus import LibOpusDecoder, LibOpusEncoder, load
+from .libopus import COMPLEXITY, EXPECTED_LOSS_PERCENT, LibOpusDecoder, LibOpusEncoder, load
 from .opus_packet import packet_samples
 
 _LAYOUTS = {1: "mono", 2: "stereo"}
@@ -70,9 +70,9 @@ class PyAvOpusEncoder(AudioEncoder):
         context.bit_rate = value
         context.options = {
             "application": "voip",
-            "compression_level": "5",
+            "compression_level": str(COMPLEXITY),
             "fec": "1",
-            "packet_loss": "5",
+            "packet_loss": str(EXPECTED_LOSS_PERCENT),
         }
         self._context = context
         self._bitrate_bps = value

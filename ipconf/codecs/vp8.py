@@ -9,7 +9,7 @@ import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
-from numpy.typing import NDArray
+from av.video.reformatter import VideoReformatter
 
 from ..errors import MediaError
 from ..model import VIDEO_CLOCK_HZ
@@ -18,6 +18,8 @@ from .vp8_payload import INTER_FRAME, PICTURE_ID_MASK, packetize
 
 REBUILD_RATIO = 0.2
 """A new bit rate this much off the encoder's own is worth a new encoder, and its key frame."""
+MIN_BITRATE_BPS = 30_000
+"""Less is no video; a receiver may ask for any number (REMB)."""
 KEY_FRAME_INTERVAL = 3000
 """Pictures between key frames that nobody asked for; 100 s at 30 fps."""
 MAX_SIDE = 16383
@@ -34,12 +36,6 @@ _MAX_STEP_TICKS = VIDEO_CLOCK_HZ
 """A longer pause between pictures counts as one second in rate control."""
 _QUALITY_RANGE = (2, 56)
 """Quantisers of 0..63 to choose from, as video calls use them."""
-
-
-def _planes(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """A copy of the picture as planes of yuv420p, whose sides must be even."""
-    even = frame.reformat(width=frame.width & ~1, height=frame.height & ~1, format="yuv420p")
-    return np.asarray(even.to_ndarray(), np.uint8)
 
 
 def _check_size(data: bytes) -> None:
@@ -59,20 +55,21 @@ class Vp8Encoder(VideoEncoder):
     """
 
     def __init__(self, bitrate_bps: int, picture_id: int = 0) -> None:
-        self._bitrate_bps = bitrate_bps
+        self.bitrate_bps = bitrate_bps
         self._picture_id = picture_id & PICTURE_ID_MASK
         self._context: VideoCodecContext | None = None
+        self._reformatter = VideoReformatter()
         self._pts = 0
         self._last_source_s: float | None = None
 
     @property
     def bitrate_bps(self) -> int:
-        """Target bit rate; may be set at any time."""
+        """Target bit rate, at least 30 kbit/s; may be set at any time."""
         return self._bitrate_bps
 
     @bitrate_bps.setter
     def bitrate_bps(self, value: int) -> None:
-        self._bitrate_bps = value
+        self._bitrate_bps = max(value, MIN_BITRATE_BPS)
 
     def encode(self, frame: av.VideoFrame, key_frame: bool) -> tuple[list[bytes], bool]:
         """The payloads of one picture and whether it is a key frame; asks for one if `key_frame`.
@@ -94,8 +91,12 @@ class Vp8Encoder(VideoEncoder):
         return payloads, not data[0] & INTER_FRAME
 
     def _own_frame(self, frame: av.VideoFrame, key_frame: bool) -> av.VideoFrame:
-        """A frame with the same picture and attributes of our own."""
-        own = av.VideoFrame.from_ndarray(_planes(frame), format="yuv420p")
+        """A frame with the same picture, of even sides, and attributes of our own."""
+        even = self._reformatter.reformat(
+            frame, frame.width & ~1, frame.height & ~1, "yuv420p", threads=1
+        )
+        planes = np.asarray(even.to_ndarray(), np.uint8)
+        own = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         self._pts += self._step_ticks(frame.time)
         own.pts = self._pts
         own.time_base = _TIME_BASE

@@ -58,11 +58,13 @@ class DelayEstimator:
         if transit > self._high:
             self._high = transit
             if transit > self._highest:
-                self._evaluate()
+                self._highest = transit
+                self._set_target()
         elif transit < self._low:
             self._low = transit
             if transit < self.base_s:
-                self._evaluate()
+                self.base_s = transit
+                self._set_target()
 
     def _evaluate(self) -> None:
         lows = [self._low, *[low for low, _ in reversed(self._history)]]
@@ -78,5 +80,8 @@ class DelayEstimator:
         self._highest = max(highs[: RECENT_BUCKETS + 1])
         if len(highs) > OUTLIER_BUCKETS:
             self._highest = max(self._highest, sorted(highs)[-OUTLIER_BUCKETS - 1])
+        self._set_target()
+
+    def _set_target(self) -> None:
         target = self._highest - self.base_s + MARGIN_S
         self.target_s = min(max(target, MIN_TARGET_S), MAX_TARGET_S)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import random
 
+from .rtcp_feedback import Feedback
 from .rtcp_timing import LOWER_LAYER_OCTETS, RtcpTimer
-from .rtcp_wire import FullIntra, Nack, PictureLoss, RtcpPacket
+from .rtcp_wire import FullIntra, Nack, PictureLoss
 
 DITHER_SHARE = 0.5
 """Longest wait in a group, as a share of the regular interval (RFC 4585 section 3.4, "l")."""
@@ -34,13 +35,13 @@ class EarlyFeedback:
         """When to send what waits; infinity leaves it to the regular report."""
         self._timer = timer
         self._rng = rng
-        self._waiting: list[RtcpPacket] = []
+        self._waiting: list[Feedback] = []
         self._describe = False
         self._early_allowed = True
         self._tokens: float = BURST_OCTETS
         self._tokens_at = now
 
-    def add(self, packet: RtcpPacket, now: float, *, one_peer: bool) -> None:
+    def add(self, packet: Feedback, now: float, *, one_peer: bool) -> None:
         """Queue a feedback packet and plan when it goes."""
         if packet in self._waiting:
             return
@@ -67,7 +68,7 @@ class EarlyFeedback:
             if now + dither_s < timer.tn:
                 self.due = now + self._rng.random() * dither_s
 
-    def take(self) -> tuple[list[RtcpPacket], bool]:
+    def take(self) -> tuple[list[Feedback], bool]:
         """What waits, and whether our items should be said; nothing waits after that."""
         taken, describe = self._waiting, self._describe
         self._waiting, self._describe, self.due = [], False, math.inf
@@ -92,7 +93,7 @@ class EarlyFeedback:
             self.due = math.inf
 
 
-def _covers(theirs: RtcpPacket, mine: RtcpPacket) -> bool:
+def _covers(theirs: Feedback, mine: Feedback) -> bool:
     if isinstance(mine, PictureLoss):
         return isinstance(theirs, PictureLoss) and theirs.media == mine.media
     if isinstance(mine, Nack):

@@ -38,7 +38,7 @@ class Origin(enum.Enum):
     UNKNOWN = 0
 
 
-class Sequence(enum.Enum):
+class Arrival(enum.Enum):
     """What `RemoteSource.accept` found out about a packet."""
 
     GOOD = 0
@@ -51,7 +51,7 @@ class Sequence(enum.Enum):
     """It confirms `held`: the source starts anew, `begin` and accept both."""
 
 
-_GOOD, _DUPLICATE, _STRAY, _RESTART = Sequence
+_GOOD, _DUPLICATE, _STRAY, _RESTART = Arrival
 
 
 class RemoteSource:
@@ -206,7 +206,7 @@ class RemoteSource:
         self.clock_rate = 0
         self.held = None
 
-    def accept(self, packet: RtpPacket, rate: int, now: float) -> Sequence:
+    def accept(self, packet: RtpPacket, rate: int, now: float) -> Arrival:
         """Count a packet of this source and fill in its session attributes (A.1, A.3, A.8).
 
         `rate` is the clock rate of its payload type. STRAY and RESTART are not counted.
@@ -239,7 +239,7 @@ class RemoteSource:
         self._transit = transit
         return verdict
 
-    def _accept_odd(self, packet: RtpPacket, ahead: int, now: float) -> Sequence:
+    def _accept_odd(self, packet: RtpPacket, ahead: int, now: float) -> Arrival:
         if 0 < ahead <= 0x10000 - MAX_MISORDER:
             held = self.held
             if held is not None and packet.sequence == (held.sequence + 1) & 0xFFFF:

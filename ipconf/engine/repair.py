@@ -35,7 +35,7 @@ class MissingPackets:
         if len(self._entries) + end - first > MAX_MISSING:
             return False
         for sequence in range(first, end):
-            self._entries[sequence] = (now, now + REORDER_S)
+            self._entries.setdefault(sequence, (now, now + REORDER_S))
         return True
 
     def discard(self, sequence: int) -> None:

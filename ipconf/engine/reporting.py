@@ -13,6 +13,7 @@ from ..model import MAX_SDES_BYTES, SdesType
 from .local_source import LocalSource
 from .local_sources import LocalSources
 from .reception import NTP_UNIX_OFFSET_S, RemoteSource
+from .rtcp_feedback import Feedback
 from .rtcp_wire import (
     MAX_COUNT,
     Goodbye,
@@ -31,12 +32,14 @@ from .session_config import SessionStats
 
 RTCP_MTU_OCTETS = 1200
 """Largest compound; fits every path that carries media."""
-DESCRIPTION_OCTETS = 480
-"""Room in a compound for descriptions of ours."""
+DESCRIPTION_OCTETS = 560
+"""Room in a compound for descriptions of ours: a CNAME and another item of any length."""
 FEEDBACK_OCTETS = 400
 """Room in a compound for feedback; what does not fit is asked for again if it still matters."""
 CONTRIBUTOR_OCTETS = 400
 """Room in a compound for descriptions of those whose media we mix."""
+REPORTED_OCTETS = 8 * 24
+"""Room that is kept for report blocks, whatever else there is to say."""
 _RR_OCTETS = 8
 _SR_OCTETS = 28
 _BLOCK_OCTETS = 24
@@ -75,16 +78,17 @@ class Reporter:
         """Session time as NTP time, 64 bits (section 4)."""
         return int((now + self._unix_offset_s + NTP_UNIX_OFFSET_S) * 2**32) & (2**64 - 1)
 
-    def regular(self, senders_since: float, now: float, feedback: Iterable[RtcpPacket]) -> bytes:
+    def regular(self, senders_since: float, now: float, feedback: Iterable[Feedback]) -> bytes:
         """A whole report; `feedback` that waited goes along.
 
         SSRCs of ours that sent RTP at or after `senders_since` give sender reports.
         """
-        tail = self._descriptions() + self._contributor_descriptions()
-        tail += _fitting(feedback)
         ours = list(self._local.by_mid.values())
-        room = RTCP_MTU_OCTETS - len(tail) - len(ours) * (_SR_OCTETS + _RR_OCTETS)
-        blocks = self._report_blocks(max(room, 0) // _BLOCK_OCTETS, now)
+        room = RTCP_MTU_OCTETS - len(ours) * (_SR_OCTETS + _RR_OCTETS)
+        tail = self._descriptions()
+        tail += _fitting(feedback, room - len(tail))
+        tail += self._contributor_descriptions(room - len(tail) - REPORTED_OCTETS)
+        blocks = self._report_blocks(max(room - len(tail), 0) // _BLOCK_OCTETS, now)
         packets: list[RtcpPacket] = []
         for source in ours:
             about = blocks.get(source.mid, [])
@@ -95,7 +99,7 @@ class Reporter:
 
     def early(
         self,
-        feedback: Sequence[RtcpPacket],
+        feedback: Sequence[Feedback],
         senders_since: float,
         now: float,
         *,
@@ -106,23 +110,25 @@ class Reporter:
 
         The reports before it are without blocks, so that the loss intervals stay as they are.
         """
+        parts = _fitting(feedback, FEEDBACK_OCTETS)
         if reduced_size and not describe:
-            return self._finish(_fitting(feedback))
-        packets: list[RtcpPacket] = [
-            self._report(source, (), senders_since, now) for source in self._local.by_mid.values()
-        ]
+            return self._finish(parts)
+        ours = list(self._local.by_mid.values())
         if describe:
-            descriptions = self._descriptions() + self._contributor_descriptions()
+            descriptions = self._descriptions()
+            descriptions += self._contributor_descriptions(CONTRIBUTOR_OCTETS)
         else:
-            descriptions = self._cnames()
-        return self._finish(compose_compound(packets) + descriptions + _fitting(feedback))
+            speakers = {packet.sender for packet in feedback}
+            ours = [source for source in ours if source.ssrc in speakers]
+            descriptions = b"".join(_describe(s.ssrc, self._cname_items()) for s in ours)
+        reports = [self._report(source, (), senders_since, now) for source in ours]
+        return self._finish(compose_compound(reports) + descriptions + parts)
 
-    def goodbye(self, ssrcs: Sequence[int], reason: str) -> bytes:
-        """A farewell for `ssrcs` in a compound of its own (section 6.6); long reasons are cut."""
+    def goodbye(self, speaker: int, ssrcs: Sequence[int], reason: str) -> bytes:
+        """A farewell for `ssrcs`, said by `speaker` (section 6.6); long reasons are cut."""
         text = reason.encode()[:MAX_SDES_BYTES].decode(errors="ignore")
-        packets: list[RtcpPacket] = [ReceiverReport(ssrcs[0], ())]
-        cname = SdesItem(int(SdesType.CNAME), self._sdes.cname)
-        packets.append(SourceDescription((SdesChunk(ssrcs[0], (cname,)),)))
+        packets: list[RtcpPacket] = [ReceiverReport(speaker, ())]
+        packets.append(SourceDescription((SdesChunk(speaker, self._cname_items()),)))
         for start in range(0, len(ssrcs), MAX_COUNT):
             packets.append(Goodbye(tuple(ssrcs[start : start + MAX_COUNT]), text))
         return self._finish(compose_compound(packets))
@@ -156,17 +162,24 @@ class Reporter:
         return blocks
 
     def _descriptions(self) -> bytes:
-        ours = self._local.by_mid.values()
-        items = self._sdes.next_items(DESCRIPTION_OCTETS // len(ours) - _CHUNK_OCTETS)
-        return b"".join(_describe(source.ssrc, items) for source in ours)
+        # Every SSRC of ours says the same; long items only one of them, each in its turn.
+        items = self._sdes.next_items(DESCRIPTION_OCTETS - _CHUNK_OCTETS)
+        names = self._cname_items()
+        ours = [source.ssrc for source in self._local.by_mid.values()]
+        turn = self._stats.rtcp_sent % len(ours)
+        parts = _describe(ours[turn], items)
+        for ssrc in ours[turn + 1 :] + ours[:turn]:
+            part = _describe(ssrc, items)
+            fits = len(parts) + len(part) <= DESCRIPTION_OCTETS
+            parts += part if fits else _describe(ssrc, names)
+        return parts
 
-    def _cnames(self) -> bytes:
-        items = (SdesItem(int(SdesType.CNAME), self._sdes.cname),)
-        return b"".join(_describe(s.ssrc, items) for s in self._local.by_mid.values())
+    def _cname_items(self) -> tuple[SdesItem]:
+        return (SdesItem(int(SdesType.CNAME), self._sdes.cname),)
 
-    def _contributor_descriptions(self) -> bytes:
+    def _contributor_descriptions(self, room: int) -> bytes:
         # Round robin: who was described goes to the end of the table.
-        room = CONTRIBUTOR_OCTETS
+        room = min(room, CONTRIBUTOR_OCTETS)
         parts = []
         for ssrc in list(self.contributors):
             schedule = self.contributors[ssrc]
@@ -184,10 +197,10 @@ def _describe(ssrc: int, items: tuple[SdesItem, ...]) -> bytes:
     return compose(SourceDescription((SdesChunk(ssrc, items),)))
 
 
-def _fitting(feedback: Iterable[RtcpPacket]) -> bytes:
+def _fitting(feedback: Iterable[Feedback], room: int) -> bytes:
     parts = b""
     for packet in feedback:
         part = compose(packet)
-        if len(parts) + len(part) <= FEEDBACK_OCTETS:
+        if len(parts) + len(part) <= min(room, FEEDBACK_OCTETS):
             parts += part
     return parts

@@ -9,6 +9,7 @@ from ..model import SdesType
 from .local_source import ReceptionReport
 from .outputs import BitrateLimited, KeyFrameRequested, Output, ResendRequested
 from .reception import RemoteSource
+from .rtcp_feedback import Feedback
 from .rtcp_timing import LOWER_LAYER_OCTETS
 from .rtcp_wire import (
     App,
@@ -16,7 +17,6 @@ from .rtcp_wire import (
     FullIntra,
     Goodbye,
     Nack,
-    OtherFeedback,
     PictureLoss,
     ReceiverReport,
     Remb,
@@ -37,7 +37,6 @@ _CLOCK_SLACK = 65536 // 20  # a round trip may come out negative by so much and 
 _MAX_INTRA_NUMBERS = 64
 
 
-Feedback = Nack | PictureLoss | FullIntra | Remb | OtherFeedback
 _Spoken = SenderReport | ReceiverReport | Goodbye | App | ExtendedReport | Feedback
 
 
@@ -157,6 +156,8 @@ class RtcpReceiver:
 
     def _describe(self, chunk: SdesChunk, compound: Compound) -> None:
         members = self._parts.members
+        if chunk.ssrc in compound.leaving:
+            return  # nobody needs to know any more
         if chunk.ssrc in self._sources:
             source = self._known(chunk.ssrc, compound)
             if source is not None:
@@ -188,7 +189,7 @@ class RtcpReceiver:
     def _is_sideline(self, origin: Hashable) -> bool:
         # Browsers report under an SSRC of its own where they only receive; without CNAME and
         # beside real sources it stands for nobody new.
-        return any(s.rtcp_origin == origin for s in self._sources.values())
+        return any(origin in (s.rtcp_origin, s.rtp_origin) for s in self._sources.values())
 
     def _read_blocks(
         self,

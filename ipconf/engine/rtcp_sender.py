@@ -10,8 +10,9 @@ from ..model import SdesType
 from .early_feedback import KEY_FRAME_SPACING_S, MAX_NACK_SEQUENCES
 from .local_sources import CONFLICT_MEMORY_INTERVALS
 from .outputs import Output, Transmit
+from .rtcp_feedback import Feedback
 from .rtcp_timing import BYE_BACKOFF_MEMBERS, LOWER_LAYER_OCTETS
-from .rtcp_wire import FullIntra, Nack, PictureLoss, RtcpPacket
+from .rtcp_wire import FullIntra, Nack, PictureLoss
 from .sdes import SdesSchedule
 from .session_parts import SessionParts
 
@@ -127,10 +128,11 @@ class RtcpSender:
 
     def drop_contributor(self, ssrc: int, reason: str) -> list[Output]:
         """Pass on a contributor's BYE (section 7.3)."""
-        reporter = self._parts.reporter
-        if reporter.contributors.pop(ssrc, None) is None or self.leaving:
+        parts = self._parts
+        if parts.reporter.contributors.pop(ssrc, None) is None or self.leaving:
             return []
-        return [Transmit(reporter.goodbye((ssrc,), reason))]
+        speaker = next(iter(parts.local.by_mid.values())).ssrc
+        return [Transmit(parts.reporter.goodbye(speaker, (ssrc,), reason))]
 
     def request_key_frame(self, ssrc: int, now: float) -> list[Output]:
         """Ask for a key frame by PLI (RFC 4585) or FIR (RFC 5104)."""
@@ -142,7 +144,7 @@ class RtcpSender:
         if asked_at is not None and now < asked_at + KEY_FRAME_SPACING_S:
             return []
         ours = parts.local.by_mid[source.mid]
-        request: RtcpPacket
+        request: Feedback
         if "nack pli" in ours.feedback:
             request = PictureLoss(ours.ssrc, ssrc)
         elif "ccm fir" in ours.feedback:
@@ -166,7 +168,7 @@ class RtcpSender:
         parts.repairs.note_request(ssrc, wanted)
         return self._give_feedback(Nack(ours.ssrc, ssrc, wanted), now)
 
-    def _give_feedback(self, packet: RtcpPacket, now: float) -> list[Output]:
+    def _give_feedback(self, packet: Feedback, now: float) -> list[Output]:
         parts = self._parts
         parts.early.add(packet, now, one_peer=parts.members.are_one_peer())
         return self._early_outputs(now)
@@ -179,7 +181,7 @@ class RtcpSender:
         ssrcs = [s.ssrc for s in parts.local.by_mid.values()] + list(parts.reporter.contributors)
         silent = not parts.stats.rtp_sent and not parts.stats.rtcp_sent
         self.leaving = True
-        self._farewell = parts.reporter.goodbye(ssrcs, reason)
+        self._farewell = parts.reporter.goodbye(ssrcs[0], ssrcs, reason)
         if not silent and parts.timer.members >= BYE_BACKOFF_MEMBERS:
             parts.timer.begin_bye(len(self._farewell) + LOWER_LAYER_OCTETS, now)
             return []

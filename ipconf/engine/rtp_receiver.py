@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable
 
 from ..model import GoneReason
 from .outputs import Output
-from .reception import RemoteSource, Sequence
+from .reception import Arrival, RemoteSource
 from .routing import Route
 from .rtp_wire import RtpPacket
 from .session_parts import SessionParts
@@ -114,22 +114,22 @@ class RtpReceiver:
         self,
         source: RemoteSource,
         packet: RtpPacket,
-        verdict: Sequence,
+        verdict: Arrival,
         now: float,
         outputs: list[Output],
     ) -> None:
         """Deal with a packet of which its source found out `verdict`."""
         stats = self._parts.stats
-        if verdict is Sequence.GOOD:
+        if verdict is Arrival.GOOD:
             if packet.csrcs:
                 self._parts.members.contribute(packet, now, outputs)
             if packet.payload:
                 outputs.append(packet)
             else:
                 stats.probes += 1
-        elif verdict is Sequence.DUPLICATE:
+        elif verdict is Arrival.DUPLICATE:
             stats.duplicates += 1
-        elif verdict is Sequence.STRAY:
+        elif verdict is Arrival.STRAY:
             stats.discarded += 1
         elif (held := source.held) is not None:
             stats.discarded -= 1

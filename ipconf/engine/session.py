@@ -16,8 +16,7 @@ from ..errors import ClosedError, ConfigurationError, WireError
 from ..model import SdesType
 from .local_source import LocalSource, ReceptionReport
 from .outputs import Output
-from .reception import RemoteSource
-from .reception import Sequence as Verdict
+from .reception import Arrival, RemoteSource
 from .rtcp_receiver import RtcpReceiver
 from .rtcp_sender import RtcpSender
 from .rtcp_timing import LOWER_LAYER_OCTETS
@@ -36,7 +35,7 @@ __all__ = [
     "SessionStats",
 ]
 
-_GOOD = Verdict.GOOD
+_GOOD = Arrival.GOOD
 
 
 class RtpSession:
@@ -135,8 +134,7 @@ class RtpSession:
         """
         if self._sender.leaving:
             raise ClosedError("the session said goodbye; make a new one to send")
-        self.stats.rtp_sent += 1
-        return self.local(mid).send(
+        datagram = self.local(mid).send(
             payload_type,
             timestamp,
             payload,
@@ -147,6 +145,8 @@ class RtpSession:
             csrcs=csrcs,
             csrc_levels=csrc_levels,
         )
+        self.stats.rtp_sent += 1
+        return datagram
 
     def resend(self, mid: str, sequence: int, now: float) -> bytes | None:
         """A packet that was sent before, by its 16-bit number, to answer a `ResendRequested`.

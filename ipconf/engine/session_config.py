@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 
 from ..model import MediaType, SdesType
 from .rtp_wire import HeaderExtensions
@@ -55,7 +54,7 @@ class Section:
     """Our retransmission SSRC, likewise."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SessionConfig:
     """Everything a session must know; rates are bit/s, times are seconds."""
 
@@ -74,11 +73,6 @@ class SessionConfig:
     unix_offset_s: float = 0.0
     """Unix time is `now` plus this."""
     max_sources: int = MAX_SOURCES
-
-    @cached_property
-    def section_of_mid(self) -> Mapping[str, Section]:
-        """The sections by their identification."""
-        return {section.mid: section for section in self.sections}
 
 
 @dataclass(slots=True)

@@ -73,6 +73,7 @@ class SessionParts:
             return False
         old, new = change
         self.stats.collisions += 1
-        outputs.append(Transmit(self.reporter.goodbye((old,), "SSRC collision")))
+        self.early.take()  # it names the old SSRC; what still matters is asked for again
+        outputs.append(Transmit(self.reporter.goodbye(old, (old,), "SSRC collision")))
         outputs.append(LocalSsrcChanged(old, new))
         return True

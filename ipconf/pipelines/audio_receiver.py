@@ -27,8 +27,8 @@ SHRINK_FAST_ABOVE_S = 0.060
 """From here on more sound is shrunk at a time."""
 CATCH_UP_ABOVE_S = 0.250
 """Shrinking this would take seconds: packets are skipped instead."""
-STRETCH_BELOW_S = -0.010
-"""Delay that is missing, from which on sound is stretched."""
+STRETCH_BELOW_S = -0.007
+"""Delay that is missing, from which on sound is stretched, before the margin is used up."""
 PERSISTENCE_S = 0.1
 """How long it must be so: late ticks, which are made good at once, are no reason."""
 SCALE_PERIOD_TICKS = 5
@@ -36,35 +36,37 @@ SCALE_PERIOD_TICKS = 5
 SCALE_PERIOD_FAST_TICKS = 2
 """... or 40 ms if there is much to shrink."""
 
+_FADE_OUT = np.linspace(1, 0, AUDIO_FRAME_SAMPLES, dtype=np.float32)[:, np.newaxis]
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class AudioReceiverStats:
-    """What one source's sound went through; times are seconds since the beginning."""
+    """What one source's sound has gone through since the beginning; times are seconds."""
 
-    decoded: int = 0
+    decoded: int
     """Payloads decoded."""
-    decode_errors: int = 0
+    decode_errors: int
     """Payloads that were no sound."""
-    concealed_s: float = 0.0
-    """Sound that was lost or late, and replaced."""
-    shrunk_s: float = 0.0
-    stretched_s: float = 0.0
-    late: int = 0
+    concealed_s: float
+    """Sound that was lost, late or no sound, and replaced."""
+    shrunk_s: float
+    stretched_s: float
+    late: int
     """Packets that came after their time."""
-    duplicates: int = 0
-    discarded: int = 0
-    """Packets that were unplayable, too many, or skipped to catch up."""
-    delay_s: float = 0.0
+    duplicates: int
+    discarded: int
+    """Packets that were unplayable, off the timeline, too many, or skipped to catch up."""
+    delay_s: float
     """How much later sound is played than the fastest packets would allow, now."""
-    target_s: float = 0.0
+    target_s: float
     """How much the jitter of late asks for."""
 
 
 class AudioReceiver:
     """Jitter buffer, decoder and re-blocking of one source.
 
-    `formats` are those of the section; only the ones with a codec here are decoded. All blocks
-    have the same number of channels: one, or two if a format is stereo.
+    `formats` are those of the section; only the ones with a codec here are decoded, and without
+    any it is a MediaError. Blocks have one channel, or two where the format says stereo=1.
     """
 
     def __init__(self, formats: tuple[PayloadFormat, ...]) -> None:
@@ -77,16 +79,17 @@ class AudioReceiver:
         self._held = np.empty((0, 1), np.int16)
         self._block: NDArray[np.int16] | None = None
         self._level: int | None = SILENT_LEVEL
-        self._counts = AudioReceiverStats()
-        self._balanced_at = 0.0
+        self._unbalanced_since: float | None = None
         self._ticks_since_scaling = 0
+        self._decoded = self._decode_errors = 0
+        self._unreadable = self._shrunk = self._stretched = 0  # samples
 
     def push(self, packet: RtpPacket, now: float) -> None:
         """Take a packet of the source at the time it arrived."""
         if packet.payload_type in self._formats:
             self._buffer.push(packet, now)
         else:
-            self._buffer.note(packet.sequence)
+            self._buffer.skip(packet)
 
     def pull(self, now: float) -> NDArray[np.int16] | None:
         """The next 20 ms, (960, channels); None while there is nothing to hear.
@@ -97,18 +100,12 @@ class AudioReceiver:
         while len(samples) < AUDIO_FRAME_SAMPLES:
             more = self._next(now, AUDIO_FRAME_SAMPLES - len(samples))
             if more is None:
-                break
+                return self._end(samples)
             samples = _join(samples, more)
         samples = self._rescale(samples, now)
-        size = len(samples)
         self._held = samples[AUDIO_FRAME_SAMPLES:]
-        if size > AUDIO_FRAME_SAMPLES:
+        if len(samples) > AUDIO_FRAME_SAMPLES:
             samples = samples[:AUDIO_FRAME_SAMPLES]
-        elif size < AUDIO_FRAME_SAMPLES:
-            if not size:
-                self._block, self._level = None, SILENT_LEVEL
-                return None
-            samples = _fade_to_silence(samples)
         self._block, self._level = samples, None
         return samples
 
@@ -121,15 +118,20 @@ class AudioReceiver:
         return self._level
 
     def stats(self) -> AudioReceiverStats:
-        """The counts up to now; the same object every time."""
-        counts, buffer = self._counts, self._buffer
-        counts.concealed_s = buffer.concealed / AUDIO_RATE_HZ
-        counts.late = buffer.late
-        counts.duplicates = buffer.duplicates
-        counts.discarded = buffer.discarded
-        counts.delay_s = buffer.delay_s + len(self._held) / AUDIO_RATE_HZ
-        counts.target_s = buffer.target_s
-        return counts
+        """The counts up to now."""
+        buffer = self._buffer
+        return AudioReceiverStats(
+            decoded=self._decoded,
+            decode_errors=self._decode_errors,
+            concealed_s=(buffer.concealed + self._unreadable) / AUDIO_RATE_HZ,
+            shrunk_s=self._shrunk / AUDIO_RATE_HZ,
+            stretched_s=self._stretched / AUDIO_RATE_HZ,
+            late=buffer.late,
+            duplicates=buffer.duplicates,
+            discarded=buffer.discarded,
+            delay_s=buffer.delay_s + len(self._held) / AUDIO_RATE_HZ,
+            target_s=buffer.target_s,
+        )
 
     def _next(self, now: float, wanted: int) -> NDArray[np.int16] | None:
         """The sound that comes next, some of it or more than wanted; None: there is none."""
@@ -138,16 +140,33 @@ class AudioReceiver:
             return None
         decoder = self._decoder
         if answer is not Playout.CONCEAL:
-            if answer.payload_type != self._decoder_type:
+            if decoder is None or answer.payload_type != self._decoder_type:
                 decoder = self._switch(answer.payload_type)
-            assert decoder is not None
             try:
                 samples = decoder.decode(answer.payload)
-                self._counts.decoded += 1
+                self._decoded += 1
                 return samples
             except MediaError:
-                self._counts.decode_errors += 1
-        return None if decoder is None else decoder.conceal(self._buffer.span)
+                self._decode_errors += 1
+                self._unreadable += self._buffer.span
+        if decoder is None:
+            return None
+        span, following = self._buffer.span, self._buffer.following
+        if answer is Playout.CONCEAL and following is not None:
+            return decoder.recover(following.payload, span)
+        return decoder.conceal(span)
+
+    def _end(self, samples: NDArray[np.int16]) -> NDArray[np.int16] | None:
+        """Silence; before it a block that fades out, so that it does not begin with a click."""
+        self._held = samples[:0]
+        if self._decoder is None or (self._block is None and not len(samples)):
+            self._level = SILENT_LEVEL
+            return None
+        self._block = None
+        rest = self._decoder.conceal(AUDIO_FRAME_SAMPLES - len(samples))
+        block: NDArray[np.int16] = (_join(samples, rest) * _FADE_OUT).astype(np.int16)
+        self._level = level_of(block)
+        return block
 
     def _switch(self, payload_type: int) -> AudioDecoder:
         self._decoder = create_audio_decoder(self._formats[payload_type])
@@ -159,9 +178,11 @@ class AudioReceiver:
         self._ticks_since_scaling += 1
         surplus = self._buffer.surplus_s
         if STRETCH_BELOW_S <= surplus <= SHRINK_QUIET_ABOVE_S or not self._buffer.playing:
-            self._balanced_at = now
+            self._unbalanced_since = None
             return samples
-        if now - self._balanced_at < PERSISTENCE_S:
+        if self._unbalanced_since is None:
+            self._unbalanced_since = now
+        if now - self._unbalanced_since < PERSISTENCE_S:
             return samples
         if surplus > CATCH_UP_ABOVE_S:
             self._buffer.catch_up(now)
@@ -180,7 +201,7 @@ class AudioReceiver:
             samples = _join(samples, more)
         shorter = shrink(samples)
         self._ticks_since_scaling = 0
-        self._counts.shrunk_s += (len(samples) - len(shorter)) / AUDIO_RATE_HZ
+        self._shrunk += len(samples) - len(shorter)
         return shorter
 
     def _stretch(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -188,7 +209,7 @@ class AudioReceiver:
             return samples
         longer = stretch(samples)
         self._ticks_since_scaling = 0
-        self._counts.stretched_s += (len(longer) - len(samples)) / AUDIO_RATE_HZ
+        self._stretched += len(longer) - len(samples)
         return longer
 
 
@@ -197,11 +218,3 @@ def _join(first: NDArray[np.int16], second: NDArray[np.int16]) -> NDArray[np.int
     if not len(first) or first.shape[1] != second.shape[1]:
         return second
     return np.concatenate((first, second))
-
-
-def _fade_to_silence(samples: NDArray[np.int16]) -> NDArray[np.int16]:
-    """The last bit of sound, faded out and filled up to a block."""
-    block = np.zeros((AUDIO_FRAME_SAMPLES, samples.shape[1]), np.int16)
-    fade = np.linspace(1, 0, len(samples), dtype=np.float32)[:, np.newaxis]
-    block[: len(samples)] = (samples * fade).astype(np.int16)
-    return block

@@ -40,7 +40,7 @@ class TransportCounters:
     received: int = 0
     received_bytes: int = 0
     unsent: int = 0
-    """Not sent: no connection yet or any more, or the system refused."""
+    """Not sent: no connection yet or any more, or too long for one datagram."""
     empty: int = 0
     """Datagrams without a byte in them."""
     unknown: int = 0

@@ -1,7 +1,6 @@
-"""Offers and answers as text: written and read with aiortc's SDP grammar (RFC 8866, RFC 8829).
+"""Our offers and answers as text, written with aiortc's SDP grammar (RFC 8866, RFC 8829).
 
-What the grammar does not print (`bundle-only`, `rtcp-rsize`, the rejected line) is added here; what
-it raises on text that it does not like becomes a NegotiationError with a sentence.
+What the grammar does not print (`bundle-only`, `rtcp-rsize`, the rejected line) is added here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,12 +19,10 @@ from aiortc.sdp import (
     MediaDescription,
     SessionDescription,
     SsrcDescription,
-    candidate_from_sdp,
     candidate_to_sdp,
 )
 
 from ..engine.session_config import PayloadFormat
-from ..errors import NegotiationError
 from ..model import MediaType
 
 WEBRTC_PROFILE = "UDP/TLS/RTP/SAVPF"
@@ -39,8 +36,6 @@ DIRECTIONS = {
     (False, False): "inactive",
 }
 """The direction attribute by (we send, we receive)."""
-MAX_DESCRIPTION_CHARACTERS = 200_000
-MAX_MEDIA_LINES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +70,30 @@ class MediaLine:
     ssrc: int | None = None
     repair_ssrc: int | None = None
     cname: str = ""
+    stream: str = ""
+    """Lines with the same name here are played in sync (msid, RFC 8830); no spaces."""
+    answered: MediaDescription | None = None
+    """The offer's line that this one answers; None in an offer."""
 
 
 def write_description(
     lines: Sequence[tuple[MediaLine, WebRtcLine | PlainLine] | MediaDescription],
     bundles: Sequence[Sequence[str]],
     *,
-    version: int,
-    offer: bool,
+    session_id: int,
+    reduced_size: bool,
 ) -> str:
     """Write an offer or answer; a `MediaDescription` in `lines` is one of the offer's, refused.
 
     `bundles` groups mids that share a transport (RFC 8843). In an offer all but the first of a
     group are marked bundle-only, so that an answerer which cannot bundle refuses just those.
+    `session_id` has up to 63 random bits (RFC 8829 section 5.2.1); `reduced_size` allows RTCP
+    feedback without a report (RFC 5506).
     """
     session = SessionDescription()
-    session.origin = f"- 0 {version} IN IP4 0.0.0.0"
+    session.origin = f"- {session_id} 1 IN IP4 0.0.0.0"
     session.group = [GroupDescription("BUNDLE", list(mids)) for mids in bundles]
-    followers = {mid for mids in bundles for mid in mids[1:]} if offer else set()
+    followers = {mid for mids in bundles for mid in mids[1:]}
     text = str(session)
     for line in lines:
         if isinstance(line, MediaDescription):
@@ -102,8 +103,9 @@ def write_description(
         description = _media(media, transport)
         extra = ""
         if isinstance(transport, WebRtcLine):
-            extra = "a=rtcp-rsize\r\n"
-            if media.mid in followers:
+            if reduced_size:
+                extra = "a=rtcp-rsize\r\n"
+            if media.answered is None and media.mid in followers:
                 description.port = 0
                 extra += "a=bundle-only\r\n"
         text += str(description) + extra
@@ -111,11 +113,15 @@ def write_description(
 
 
 def _media(line: MediaLine, transport: WebRtcLine | PlainLine) -> MediaDescription:
-    webrtc = isinstance(transport, WebRtcLine)
+    webrtc, mux = isinstance(transport, WebRtcLine), True
+    profile, mid = (WEBRTC_PROFILE, line.mid) if webrtc else (PLAIN_PROFILE, "")
+    if line.answered is not None:  # an answer says no more than the offer did (RFC 3264)
+        profile, mid = line.answered.profile, line.answered.rtp.muxId
+        mux = line.answered.rtcp_mux
     description = MediaDescription(
         kind=line.medium.value,
         port=DISCARD_PORT,
-        profile=WEBRTC_PROFILE if webrtc else PLAIN_PROFILE,
+        profile=profile,
         fmt=[f.payload_type for f in line.formats],
     )
     description.direction = DIRECTIONS[line.sends, line.receives]
@@ -125,7 +131,7 @@ def _media(line: MediaLine, transport: WebRtcLine | PlainLine) -> MediaDescripti
             RTCRtpHeaderExtensionParameters(id=number, uri=uri)
             for uri, number in line.extensions.items()
         ],
-        muxId=line.mid if webrtc else "",
+        muxId=mid,
     )
     description.ice = RTCIceParameters()
     if isinstance(transport, WebRtcLine):
@@ -138,13 +144,14 @@ def _media(line: MediaLine, transport: WebRtcLine | PlainLine) -> MediaDescripti
     else:
         description.host, description.port = transport.host, transport.port
         description.rtcp_port = transport.rtcp_port
-        description.rtcp_mux = transport.rtcp_port == transport.port
+        description.rtcp_mux = mux and transport.rtcp_port == transport.port
     if line.sends and line.ssrc is not None:
         sources = [line.ssrc] if line.repair_ssrc is None else [line.ssrc, line.repair_ssrc]
-        description.ssrc = [SsrcDescription(ssrc=s, cname=line.cname) for s in sources]
+        cname = "".join(filter(str.isprintable, line.cname))  # it must not end its line
+        description.ssrc = [SsrcDescription(ssrc=s, cname=cname) for s in sources]
         if line.repair_ssrc is not None:
             description.ssrc_group = [GroupDescription("FID", list(sources))]
-        description.msid = f"{line.cname} {line.medium.value}"
+        description.msid = f"{line.stream} {line.medium.value}"
     return description
 
 
@@ -167,57 +174,6 @@ def _refused(offered: MediaDescription) -> str:
     return line + (f"a=mid:{offered.rtp.muxId}\r\n" if offered.rtp.muxId else "")
 
 
-def read_description(text: str) -> SessionDescription:
-    """Parse a remote offer or answer; NegotiationError says what is wrong with it."""
-    if len(text) > MAX_DESCRIPTION_CHARACTERS:
-        raise NegotiationError(
-            f"the far end's description has {len(text)} characters; "
-            f"at most {MAX_DESCRIPTION_CHARACTERS} are read"
-        )
-    try:
-        description = SessionDescription.parse(text)
-    except Exception as exc:  # the grammar asserts, looks up and converts as it goes
-        raise NegotiationError(
-            f"the far end's description is not SDP that we understand ({type(exc).__name__}: {exc})"
-        ) from exc
-    if not 0 < len(description.media) <= MAX_MEDIA_LINES:
-        raise NegotiationError(
-            f"the far end's description has {len(description.media)} media lines; "
-            f"1 to {MAX_MEDIA_LINES} can be used"
-        )
-    return description
-
-
-def read_candidate(text: str) -> RTCIceCandidate:
-    """Parse a trickled candidate, with or without its "candidate:" prefix (RFC 8840)."""
-    value = text.removeprefix("a=").removeprefix("candidate:")
-    try:
-        return candidate_from_sdp(value)
-    except Exception as exc:
-        raise NegotiationError(f"not an ICE candidate: {text[:200]!r}") from exc
-
-
 def write_candidate(candidate: RTCIceCandidate) -> str:
     """A candidate as it travels by trickle, with its "candidate:" prefix."""
     return "candidate:" + candidate_to_sdp(candidate)
-
-
-def codec_format(codec: RTCRtpCodecParameters) -> PayloadFormat:
-    """One format of a remote m-line in our terms."""
-    parameters = {
-        key.strip(): "" if value is None else str(value).strip()
-        for key, value in codec.parameters.items()
-        if key.strip()
-    }
-    apt = parameters.get("apt", "")
-    return PayloadFormat(
-        payload_type=codec.payloadType or 0,
-        name=codec.name,
-        clock_rate=codec.clockRate,
-        channels=codec.channels or 1,
-        parameters=parameters,
-        feedback=frozenset(
-            f"{f.type} {f.parameter}" if f.parameter else f.type for f in codec.rtcpFeedback
-        ),
-        apt=int(apt) if apt.isdigit() else None,
-    )

@@ -39,10 +39,13 @@ class MemoryTransport(RtpTransport):
         self.sink(datagram, asyncio.get_running_loop().time())
 
     async def close(self) -> None:
-        if self._peer is None:
-            return
-        peer, self._peer = self._peer, None
         self.state = TransportState.CLOSED
-        peer._peer = None
-        peer.state = TransportState.CLOSED
-        asyncio.get_running_loop().call_soon(peer.closed, GoneReason.BYE)
+        peer, self._peer = self._peer, None
+        if peer is not None:  # it is told after what was sent to it before, a BYE for example
+            asyncio.get_running_loop().call_soon(peer._peer_closed)
+
+    def _peer_closed(self) -> None:
+        self._peer = None
+        if self.state is not TransportState.CLOSED:
+            self.state = TransportState.CLOSED
+            self.closed(GoneReason.BYE)

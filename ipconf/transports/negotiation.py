@@ -12,7 +12,9 @@ from ..engine.rtp_wire import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI, CSRC_LEVEL_URI
 from ..engine.session_config import PayloadFormat
 from ..errors import NegotiationError
 from ..model import MediaType
-from .description import codec_format
+from .bundling import transport_line
+from .formats import common_formats
+from .reading import UnreadableLine
 
 EXTENSIONS: dict[MediaType, dict[str, int]] = {
     MediaType.AUDIO: {AUDIO_LEVEL_URI: 1, CSRC_LEVEL_URI: 2, ABS_SEND_TIME_URI: 3, MID_URI: 4},
@@ -20,8 +22,10 @@ EXTENSIONS: dict[MediaType, dict[str, int]] = {
 }
 """Header extensions that we offer, with our numbers: one number per URI in a BUNDLE group."""
 
-AUXILIARY_FORMATS = frozenset({"telephone-event", "cn", "rtx"})
-"""Formats that ride along with a codec and can never be a stream's only one."""
+MAX_EXTENSION_ID = 14
+"""What one-byte element headers can say; larger ids need a=extmap-allow-mixed (RFC 8285)."""
+MAX_MID_BYTES = 16
+"""What fits an element with a one-byte header; longer mids are told by nothing but SSRCs."""
 
 Formats = Mapping[MediaType, tuple[PayloadFormat, ...]]
 
@@ -44,6 +48,8 @@ class Agreed:
     """Sources that the far end announced, with their CNAMEs."""
     repair: Mapping[int, int]
     """Its retransmission sources, each with the source it repairs (RFC 4588 section 8.8)."""
+    media: MediaDescription
+    """The far end's line itself."""
     transport: MediaDescription
     """The far end's line that describes the transport; lines of a bundle have the same one."""
 
@@ -60,8 +66,20 @@ class Refused:
 def agree_on_offer(
     offer: SessionDescription, formats: Formats, *, webrtc: bool
 ) -> list[Agreed | Refused]:
-    """Go through an offer's lines; the first line of each medium is taken if it can be."""
-    return _agree(offer, formats, webrtc=webrtc, answering=True)
+    """Go through an offer's lines; the first line of each medium that can be used is taken."""
+    return _agree(offer, formats, _mids(offer), webrtc=webrtc, answering=True)
+
+
+def _mids(offer: SessionDescription) -> list[str]:
+    """The mid of each line; one that has none gets one that no other has."""
+    taken = {media.rtp.muxId for media in offer.media}
+    mids = []
+    for index, media in enumerate(offer.media):
+        mid = media.rtp.muxId or str(index)
+        while not media.rtp.muxId and mid in taken:
+            mid += "+"
+        mids.append(mid)
+    return mids
 
 
 def agree_on_answer(
@@ -73,57 +91,49 @@ def agree_on_answer(
             f"the answer has {len(answer.media)} media lines where the offer had {len(mids)}; "
             "the far end must answer every line (RFC 3264 section 6)"
         )
-    return _agree(answer, offered, webrtc=webrtc, answering=False, mids=mids)
+    return _agree(answer, offered, mids, webrtc=webrtc, answering=False)
 
 
 def _agree(
     remote: SessionDescription,
     formats: Formats,
+    mids: Sequence[str],
     *,
     webrtc: bool,
     answering: bool,
-    mids: Sequence[str] = (),
 ) -> list[Agreed | Refused]:
     lines: list[Agreed | Refused] = []
     taken: set[MediaType] = set()
+    extensions: dict[int, dict[str, int]] = {}  # by transport
     for index, media in enumerate(remote.media):
         if media.kind not in ("audio", "video"):
             lines.append(Refused(index, None, f"{media.kind} is not supported"))
             continue
         medium = MediaType(media.kind)
-        transport = _transport_line(remote, media)
+        transport = transport_line(remote, media, offer=answering)
         problem = _unusable(media, transport, webrtc=webrtc)
         if medium in taken:
             problem = f"a second {medium.value} line; this call has one stream each way"
-        receive, send = _common_formats(media, formats.get(medium, ()), answering)
+        if mids[index] in mids[:index]:
+            problem = f"another line has its mid, {mids[index]!r}"
+        receive, send = common_formats(media, formats.get(medium, ()), answering)
         if send is None and problem is None:
             names = ", ".join(c.name for c in media.rtp.codecs) or "nothing"
             problem = f"no common codec; the far end has {names}"
         if send is None or problem is not None:
             lines.append(Refused(index, medium, problem or ""))
             continue
-        mid = media.rtp.muxId or (mids[index] if mids else str(index))
         taken.add(medium)
-        lines.append(_agreed(index, mid, medium, media, receive, send, transport))
+        agreed = _extensions(media, medium, mids[index], extensions.setdefault(id(transport), {}))
+        line = _agreed(index, mids[index], medium, media, receive, send, agreed, transport)
+        lines.append(line)
     return lines
-
-
-def _transport_line(remote: SessionDescription, media: MediaDescription) -> MediaDescription:
-    """The line that describes the transport of `media`: the first usable one of its bundle.
-
-    Lines of a bundle but the first may have port 0 and no transport of their own (`bundle-only`);
-    a refused line is in no bundle (RFC 8843 section 7).
-    """
-    for group in remote.group:
-        if group.semantic == "BUNDLE" and media.rtp.muxId and media.rtp.muxId in group.items:
-            for line in remote.media:
-                if line.rtp.muxId in group.items and line.port != 0:
-                    return line
-    return media
 
 
 def _unusable(media: MediaDescription, transport: MediaDescription, *, webrtc: bool) -> str | None:
     """Why a line cannot be used, or None."""
+    if isinstance(media, UnreadableLine):
+        return media.problem
     if transport.port == 0:
         return "the far end refused it"
     if ("SAVP" in media.profile) != webrtc:
@@ -133,66 +143,35 @@ def _unusable(media: MediaDescription, transport: MediaDescription, *, webrtc: b
     if webrtc:
         if transport.dtls is None or not transport.dtls.fingerprints:
             return "it has no DTLS fingerprint or no a=setup"
-        if not transport.ice or not transport.ice.usernameFragment or not transport.ice.password:
+        ice = transport.ice
+        if ice is None or not _is_ice_text(ice.usernameFragment, ice.password):
             return "it has no ICE credentials"
-        if not media.rtcp_mux:
+        if not (media.rtcp_mux or transport.rtcp_mux):
             return "it does not multiplex RTP and RTCP (a=rtcp-mux)"
     return None
 
 
-def _common_formats(
-    media: MediaDescription, ours: tuple[PayloadFormat, ...], answering: bool
-) -> tuple[tuple[PayloadFormat, ...], PayloadFormat | None]:
-    """What may arrive and what to send: our order of preference, the offerer's numbers."""
-    theirs = [codec_format(codec) for codec in media.rtp.codecs]
-    receive: list[PayloadFormat] = []
-    send: PayloadFormat | None = None
-    numbers: dict[int, int] = {}  # our payload type -> the agreed one
-    for own in ours:
-        if own.apt is not None:
+def _is_ice_text(*values: str | None) -> bool:
+    return all(value and value.isascii() for value in values)
+
+
+def _extensions(
+    media: MediaDescription, medium: MediaType, mid: str, taken: dict[str, int]
+) -> dict[str, int]:
+    """Header extensions that both know; in a bundle an id has one meaning (RFC 8843 section 9.2).
+
+    `taken` holds what the lines before this one on the same transport agreed on.
+    """
+    agreed: dict[str, int] = {}
+    for extension in media.rtp.headerExtensions:
+        uri, number = extension.uri, extension.id
+        if uri not in EXTENSIONS[medium] or not 0 < number <= MAX_EXTENSION_ID:
             continue
-        match = next((t for t in theirs if _same_codec(own, t)), None)
-        if match is None:
+        if uri == MID_URI and not (mid.isascii() and len(mid) <= MAX_MID_BYTES):
             continue
-        number = match.payload_type if answering else own.payload_type
-        numbers[own.payload_type] = number
-        agreed_feedback = own.feedback & match.feedback
-        receive.append(_renumbered(own, number, None, agreed_feedback))
-        if send is None and own.name.lower() not in AUXILIARY_FORMATS:
-            send = _renumbered(match, match.payload_type, None, agreed_feedback)
-    for own in ours:
-        if own.apt is None or own.apt not in numbers:
-            continue
-        for repair in theirs:
-            if repair.name.lower() == "rtx" and repair.apt == numbers[own.apt]:
-                number = repair.payload_type if answering else own.payload_type
-                receive.append(_renumbered(own, number, repair.apt, frozenset()))
-    return tuple(receive), send
-
-
-def _same_codec(own: PayloadFormat, other: PayloadFormat) -> bool:
-    return (
-        own.name.lower() == other.name.lower()
-        and own.clock_rate == other.clock_rate
-        and own.channels == other.channels
-    )
-
-
-def _renumbered(
-    fmt: PayloadFormat, number: int, apt: int | None, feedback: frozenset[str]
-) -> PayloadFormat:
-    parameters = dict(fmt.parameters)
-    if apt is not None:
-        parameters["apt"] = str(apt)
-    return PayloadFormat(
-        payload_type=number,
-        name=fmt.name,
-        clock_rate=fmt.clock_rate,
-        channels=fmt.channels,
-        parameters=parameters,
-        feedback=feedback,
-        apt=apt,
-    )
+        if taken.get(uri) == number or (uri not in taken and number not in taken.values()):
+            taken[uri] = agreed[uri] = number
+    return agreed
 
 
 def _agreed(
@@ -202,10 +181,9 @@ def _agreed(
     media: MediaDescription,
     receive: tuple[PayloadFormat, ...],
     send: PayloadFormat,
+    extensions: Mapping[str, int],
     transport: MediaDescription,
 ) -> Agreed:
-    direction = media.direction or "sendrecv"
-    known = EXTENSIONS[medium]
     repair = {
         group.items[1]: group.items[0]
         for group in media.ssrc_group
@@ -217,11 +195,12 @@ def _agreed(
         medium=medium,
         receive=receive,
         send=send,
-        sends=direction in ("sendrecv", "recvonly"),
-        receives=direction in ("sendrecv", "sendonly"),
-        extensions={x.uri: x.id for x in media.rtp.headerExtensions if x.uri in known},
+        sends=media.direction in ("sendrecv", "recvonly"),
+        receives=media.direction in ("sendrecv", "sendonly"),
+        extensions=extensions,
         ssrcs={s.ssrc: s.cname or "" for s in media.ssrc if s.ssrc not in repair},
         repair={int(rtx): int(original) for rtx, original in repair.items()},
+        media=media,
         transport=transport,
     )
 

@@ -5,8 +5,9 @@ the ports can send to them: use it where the network is trusted, or for peers th
 """
 
 import asyncio
+import ipaddress
 import socket
-from typing import Any
+from typing import Any, cast
 
 from aiortc.sdp import MediaDescription
 
@@ -37,16 +38,20 @@ class UdpTransport(SignalledTransport):
         self._port_range = port_range
         self._remote: Address | None = None
         self._remote_rtcp: Address | None = None
-        self._rtp: asyncio.DatagramTransport | None = None
-        self._rtcp: asyncio.DatagramTransport | None = None
+        self._ports: list[_Port] = []
 
     async def open(self) -> None:
-        rtp, rtcp = _bind_ports(self.host, self._port_range, self.mux)
-        self._rtp = await self._endpoint(rtp)
-        self._rtcp = self._rtp if rtcp is None else await self._endpoint(rtcp)
-        self.local = rtp.getsockname()[:2]
-        self.local_rtcp = self.local if rtcp is None else rtcp.getsockname()[:2]
-        self.state = TransportState.CONNECTING
+        sockets = _bind_ports(self.host, self._port_range, self.mux)
+        self.local, self.local_rtcp = sockets[0].getsockname()[:2], sockets[-1].getsockname()[:2]
+        loop = asyncio.get_running_loop()
+        try:
+            for sock in sockets:
+                _, port = await loop.create_datagram_endpoint(lambda: _Port(self), sock=sock)
+                self._ports.append(port)
+        except BaseException:
+            for sock in sockets[len(self._ports) :]:
+                sock.close()
+            raise
 
     def describe(self, role: str) -> PlainLine:
         if self.local is None or self.local_rtcp is None:
@@ -54,34 +59,46 @@ class UdpTransport(SignalledTransport):
         return PlainLine(self.host, self.local[1], self.local_rtcp[1])
 
     async def connect(self, remote: MediaDescription, *, offered: bool, role: str) -> None:
-        if not remote.host:
-            raise NegotiationError("the far end's description has no address (c=)")
-        mux = remote.rtcp_mux and self.mux
-        rtcp_port = remote.port if mux else remote.rtcp_port or remote.port + 1
-        self.connect_to((remote.host, remote.port), (remote.rtcp_host or remote.host, rtcp_port))
+        rtcp_port = remote.rtcp_port or remote.port + 1
+        if remote.rtcp_mux and self.mux:
+            rtcp_port = remote.port
+        self.connect_to((remote.host or "", remote.port), (remote.rtcp_host or "", rtcp_port))
 
     def connect_to(self, remote: Address, remote_rtcp: Address) -> None:
-        """Send RTP to `remote` and RTCP to `remote_rtcp` (the same when they share a port)."""
+        """Send RTP to `remote` and RTCP to `remote_rtcp` (the same when they share a port).
+
+        A host of "" in `remote_rtcp` is that of `remote`. NegotiationError when an address is none
+        that can be sent to from here.
+        """
+        remote_rtcp = (remote_rtcp[0] or remote[0], remote_rtcp[1])
+        for address in (remote, remote_rtcp):
+            self._check(*address)
         self._remote, self._remote_rtcp = remote, remote_rtcp
         self.state = TransportState.CONNECTED
 
-    async def _endpoint(self, sock: socket.socket) -> asyncio.DatagramTransport:
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(lambda: _Protocol(self), sock=sock)
-        return transport
+    def _check(self, host: str, port: int) -> None:
+        # A name would block the loop while it is looked up, an impossible port close the socket.
+        try:
+            parsed = ipaddress.ip_address(host)
+        except ValueError:
+            raise NegotiationError(f"the far end's address (c=) is {host!r}, not an IP") from None
+        if parsed.version != ipaddress.ip_address(self.host).version or parsed.is_unspecified:
+            raise NegotiationError(
+                f"the far end's address {host} cannot be reached from {self.host}"
+            )
+        if not 0 < port < 1 << 16:
+            raise NegotiationError(f"the far end's port {port} is not in 1..65535")
 
     def send(self, datagram: bytes) -> None:
-        if is_rtcp(datagram):
-            transport, address = self._rtcp, self._remote_rtcp
-        else:
-            transport, address = self._rtp, self._remote
-        if transport is None or address is None or transport.is_closing():
+        rtcp = is_rtcp(datagram)
+        address = self._remote_rtcp if rtcp else self._remote
+        if address is None or not self._ports:
             self.counters.unsent += 1
             return
         self.counters.sent += 1
         self.counters.sent_bytes += len(datagram)
         if not self._lost():
-            transport.sendto(datagram, address)
+            self._ports[-1 if rtcp else 0].transport.sendto(datagram, address)
 
     def _arrived(self, datagram: bytes, address: Address) -> None:
         if self.loss is not None and self._lost():
@@ -97,28 +114,38 @@ class UdpTransport(SignalledTransport):
         self.sink(datagram, asyncio.get_running_loop().time(), address)
 
     async def close(self) -> None:
-        for transport in (self._rtp, self._rtcp):
-            if transport is not None:
-                transport.close()
-        self._rtp = self._rtcp = None
         self.state = TransportState.CLOSED
-        await asyncio.sleep(0)  # lets the loop close the sockets before we return
+        ports, self._ports = self._ports, []
+        for port in ports:
+            port.transport.close()
+        for port in ports:
+            await port.gone
 
 
-class _Protocol(asyncio.DatagramProtocol):
+class _Port(asyncio.DatagramProtocol):
+    """One bound UDP port; `gone` is done when its socket is closed."""
+
+    transport: asyncio.DatagramTransport
+
     def __init__(self, owner: UdpTransport) -> None:
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owner = owner
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.gone.done():
+            self.gone.set_result(None)
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         self._owner._arrived(data, (addr[0], addr[1]))
 
 
-def _bind_ports(
-    host: str, port_range: tuple[int, int] | None, mux: bool
-) -> tuple[socket.socket, socket.socket | None]:
-    """One bound socket, or an even port and the next (RFC 3550 section 11)."""
+def _bind_ports(host: str, port_range: tuple[int, int] | None, mux: bool) -> list[socket.socket]:
+    """One bound socket, or one on an even port and one on the next (RFC 3550 section 11)."""
     if mux:
-        return bind_udp(host, port_range), None
+        return [bind_udp(host, port_range)]
     candidates = range(port_range[0] + port_range[0] % 2, port_range[1], 2) if port_range else None
     for attempt in range(PORT_ATTEMPTS if candidates is None else len(candidates)):
         if candidates is None:
@@ -131,7 +158,7 @@ def _bind_ports(
         except TransportError:
             continue
         try:
-            return rtp, bind_udp(host, (first + 1, first + 1))
+            return [rtp, bind_udp(host, (first + 1, first + 1))]
         except TransportError:
             rtp.close()
     raise TransportError(
@@ -155,5 +182,7 @@ def bind_udp(host: str, port_range: tuple[int, int] | None) -> socket.socket:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         return sock
-    wanted = f"ports {ports[0]} to {ports[-1]}" if port_range else "any port"
-    raise TransportError(f"cannot bind {wanted} on {host}: {problem}; widen port_range")
+    wanted = "ports {} to {}".format(*port_range) if port_range else "any port"
+    raise TransportError(
+        f"cannot bind {wanted} on {host}: {problem}; widen port_range"
+    ) from problem

@@ -61,25 +61,26 @@ class SocketTsp(TelephonyServiceProvider):
         except OSError as exc:
             raise TransportError(f"nobody answers at {host}:{port} ({exc})") from exc
         call = self._provider.create_call(media)
-        self._writers[call] = writer
-        task = asyncio.create_task(self._read(call, reader, writer))
-        self._readers.add(task)
-        task.add_done_callback(self._readers.discard)
+        self._follow(call, reader, writer)
         call.receive_tsp_data(Connect())
         return call
 
-    async def _incoming(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._readers.add(task)
-        task.add_done_callback(self._readers.discard)
+    def _incoming(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A plain function: asyncio before 3.12 logs an error for a coroutine that is cancelled.
         if self._on_call is None:
             writer.close()
             return
         call = self._provider.create_call()
-        self._writers[call] = writer
         self._on_call(call)
-        await self._read(call, reader, writer)
+        self._follow(call, reader, writer)
+
+    def _follow(
+        self, call: Call, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._writers[call] = writer
+        task = asyncio.create_task(self._read(call, reader, writer))
+        self._readers.add(task)
+        task.add_done_callback(self._readers.discard)
 
     async def _read(
         self, call: Call, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

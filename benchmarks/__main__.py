@@ -1,0 +1,66 @@
+"""`python -m benchmarks [--quick] [--only NAME] [--json FILE]`: measure, print the table."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from . import bench_audio, bench_calls, bench_delay, bench_session, bench_transport
+from .report import Broken, Plan, Row, show, write
+
+BENCHMARKS: dict[str, Callable[[Plan], Awaitable[list[Row]]]] = {
+    "session": bench_session.run,
+    "receive": bench_audio.run_receive,
+    "send": bench_audio.run_send,
+    "transport": bench_transport.run,
+    "delay": bench_delay.run,
+    "calls": bench_calls.run,
+}
+"""In this order; the names are those of `--only`."""
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short run of each: no evidence")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=BENCHMARKS,
+        metavar="NAME",
+        help=f"may be repeated; one of {', '.join(BENCHMARKS)}",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there as well")
+    return parser.parse_args()
+
+
+async def _run(names: list[str], plan: Plan) -> tuple[list[Row], list[str]]:
+    rows: list[Row] = []
+    failures: list[str] = []
+    for name in names:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        try:
+            rows += await BENCHMARKS[name](plan)
+        except Broken as exc:
+            failures.append(f"{name}: {exc}")
+    return rows, failures
+
+
+def main() -> int:
+    """Exit status 1 if something did not work; a goal that was missed is no error."""
+    arguments = _arguments()
+    rows, failures = asyncio.run(
+        _run(arguments.only or list(BENCHMARKS), Plan(quick=arguments.quick))
+    )
+    show(rows)
+    if arguments.json is not None:
+        write(rows, arguments.json)
+    for failure in failures:
+        print(f"BROKEN {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

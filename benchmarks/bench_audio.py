@@ -1,0 +1,102 @@
+"""One Opus stream, and forty, received or sent: this package against plain aiortc.
+
+    receive: load process ── Opus, DTLS-SRTP ──> subject: unprotect, jitter buffer, decode, terminal
+    send:    subject: terminal, encode, protect ──> load process, which decodes and listens
+
+The CPU is all that the subject's process uses; each turn is a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from statistics import median
+from typing import Any
+
+from .children import Child, connect
+from .report import Broken, Plan, Row
+
+RATIO_GOAL = 0.5
+"""Of the CPU that aiortc needs for the same."""
+MANY = 40
+WARM_UP_S = 1.5
+"""For probation, the first reports, and buffers to settle."""
+FRAMES_PER_S = 50
+WHOLE = 0.95
+"""Share of the sound that must have been heard for a measurement to count."""
+SUBJECTS = {"ipconf": "subject_ipconf", "aiortc": "subject_aiortc"}
+
+
+async def _receive(subject: str, count: int, seconds: float) -> dict[str, Any]:
+    async with Child("load") as load, Child(SUBJECTS[subject], "receive") as measured:
+        at_rest = await measured.ask("measure", seconds=0) if subject == "ipconf" else None
+        await connect(measured, load, count)
+        await load.ask("play", sound="tones")
+        await asyncio.sleep(WARM_UP_S)
+        result: dict[str, Any] = await measured.ask("measure", seconds=seconds)
+    wanted = WHOLE * FRAMES_PER_S * result["seconds"]
+    if len(result["blocks"]) != count or min(result["blocks"]) < wanted or not all(result["tones"]):
+        raise Broken(f"{subject} did not hear {count} tones: {result}")
+    if at_rest is not None:
+        result["new threads"] = result["threads"] - at_rest["threads"]
+    return result
+
+
+async def _send(subject: str, count: int, seconds: float) -> dict[str, Any]:
+    async with Child("load") as load, Child(SUBJECTS[subject], "send") as measured:
+        await connect(measured, load, count)
+        await asyncio.sleep(WARM_UP_S)
+        before = await load.ask("heard")
+        result: dict[str, Any] = await measured.ask("measure", seconds=seconds)
+        after = await load.ask("heard")
+    wanted = WHOLE * FRAMES_PER_S * result["seconds"]
+    packets = [new["packets"] - old["packets"] for new, old in zip(after, before, strict=True)]
+    if len(after) != count or min(packets) < wanted or not all(leg["tone"] for leg in after):
+        raise Broken(f"{count} tones of {subject} were not heard: {packets} {after}")
+    return result
+
+
+Results = dict[str, list[dict[str, Any]]]
+
+
+def _rows(what: str, count: int, results: Results) -> list[Row]:
+    """CPU of both for each second and stream, and how they compare turn by turn."""
+    share = {
+        name: [r["cpu"] / r["seconds"] / count * 1e3 for r in runs]
+        for name, runs in results.items()
+    }
+    ratios = [ours / theirs for ours, theirs in zip(*share.values(), strict=True)]
+    ours, theirs = (median(values) for values in share.values())
+    note = (
+        f"{ours:.1f} against {theirs:.1f} ms CPU a second each; "
+        f"{min(ratios):.2f} to {max(ratios):.2f} in {len(ratios)} runs"
+    )
+    return [Row(f"{what}: CPU as a share of aiortc's", median(ratios), "x", RATIO_GOAL, note)]
+
+
+async def run_receive(plan: Plan) -> list[Row]:
+    """One stream, then forty with a look at the threads."""
+    rows: list[Row] = []
+    for count in (1, MANY):
+        results: Results = {name: [] for name in SUBJECTS}
+        for _ in range(plan.runs):
+            for name, runs in results.items():
+                runs.append(await _receive(name, count, plan.window_s))
+        rows += _rows(f"receiving {_streams(count)}", count, results)
+    grown = max(run["new threads"] for run in results["ipconf"])
+    theirs = max(run["threads"] for run in results["aiortc"])
+    note = f"a process of aiortc's has {theirs} in all"
+    rows.append(Row(f"receiving {_streams(MANY)}: threads for them", grown, "threads", 0, note))
+    return rows
+
+
+async def run_send(plan: Plan) -> list[Row]:
+    """One stream; forty would be more than one core has, with aiortc."""
+    results: Results = {name: [] for name in SUBJECTS}
+    for _ in range(plan.runs):
+        for name, runs in results.items():
+            runs.append(await _send(name, 1, plan.window_s))
+    return _rows(f"sending {_streams(1)}", 1, results)
+
+
+def _streams(count: int) -> str:
+    return "an Opus stream" if count == 1 else f"{count} Opus streams"

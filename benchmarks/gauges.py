@@ -1,0 +1,71 @@
+"""Reading the process: CPU, threads, memory, open files. Those without /proc know less."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc/self")
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a process holds."""
+
+    tasks: int
+    threads: int
+    files: int
+    """Open descriptors, sockets among them."""
+    resident_bytes: int
+
+
+def threads() -> int:
+    """Threads of this process, those of libraries included."""
+    task = _PROC / "task"
+    return len(os.listdir(task)) if task.exists() else threading.active_count()
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM; OSError without /proc."""
+    pages = int((_PROC / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def holdings() -> Holdings:
+    """What this process holds after its garbage has been collected."""
+    gc.collect()
+    return Holdings(
+        tasks=len(asyncio.all_tasks()),
+        threads=threads(),
+        files=len(os.listdir(_PROC / "fd")),
+        resident_bytes=resident_bytes(),
+    )
+
+
+async def cpu_share(seconds: float) -> tuple[float, float]:
+    """Let the loop run for that long: CPU seconds used meanwhile, and seconds that passed."""
+    wall, cpu = time.monotonic(), time.process_time()
+    await asyncio.sleep(seconds)
+    return time.process_time() - cpu, time.monotonic() - wall
+
+
+def cpu_us_each(work: Callable[[], int]) -> float:
+    """CPU microseconds of each of the things that one call of `work` says it did."""
+    gc.collect()
+    cpu = time.process_time()
+    done = work()
+    return (time.process_time() - cpu) * 1e6 / done
+
+
+def slope(values: list[float]) -> float:
+    """By how much the values grow from each to the next, by least squares."""
+    middle = (len(values) - 1) / 2
+    mean = sum(values) / len(values)
+    spread = sum((index - middle) ** 2 for index in range(len(values)))
+    return sum((i - middle) * (v - mean) for i, v in enumerate(values)) / spread

@@ -1,0 +1,186 @@
+"""Puts two parties on stage, each in a process of its own, and gives them their orders."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from .log import DemoLog, Entry, PartyLog
+from .story import ALICE, MEMBER_TIMEOUT_S, ROLES, Role, Scene
+
+CONNECT_TIMEOUT_S = 40.0
+"""Two interpreters start, and a call may take its 30 s to connect."""
+FAREWELL_TIMEOUT_S = MEMBER_TIMEOUT_S + 2.0
+"""A BYE that got lost on the way is followed by a timeout."""
+EXIT_TIMEOUT_S = 10.0
+"""For a party to complete its file."""
+MAX_LINE_BYTES = 1 << 20
+MAX_COMPLAINTS = 50
+"""Lines of a party's standard error that are kept."""
+
+
+class Audience(Protocol):
+    """Who watches."""
+
+    def connected(self) -> None:
+        """The story begins now."""
+
+    def scene_began(self, scene: Scene) -> None:
+        """An order was given."""
+
+    def event_came(self, role: Role, event: Entry) -> None:
+        """A party tells of an event."""
+
+    def statistics_came(self, role: Role, statistics: Entry) -> None:
+        """A party tells how it is doing."""
+
+
+class Director:
+    """Plays a story once and writes it down in `log`."""
+
+    def __init__(self, log: DemoLog, audience: Audience) -> None:
+        self.log = log
+        self._audience = audience
+        self._processes: dict[str, Process] = {}
+        self._port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._connected_at: dict[str, float] = {}
+        self._began = asyncio.Event()
+        self._began_at = 0.0
+        self._held: list[tuple[PartyLog, Entry]] = []
+        self._over = {role.key: asyncio.Event() for role in ROLES}
+
+    async def play(self) -> None:
+        """Play it to the end, or until a party's process ends; leaves no process behind."""
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            for role in ROLES:
+                await self._start(role)
+            tasks = [
+                asyncio.create_task(self._listen(party)) for party in self.log.parties.values()
+            ]
+            await self._perform_while(tasks)
+        finally:
+            await self._end()
+            await asyncio.gather(*tasks)
+            self._begin()
+
+    async def _perform_while(self, listeners: list[asyncio.Task[None]]) -> None:
+        story = asyncio.create_task(self._perform())
+        try:
+            await asyncio.wait([story, *listeners], return_when=asyncio.FIRST_COMPLETED)
+            if story.done():
+                story.result()
+                return
+            self.log.failure = "a party's process ended before the story did"
+        finally:
+            story.cancel()
+            await asyncio.gather(story, return_exceptions=True)
+
+    async def _start(self, role: Role) -> None:
+        party = self.log.parties[role.key]
+        self._processes[role.key] = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", f"{__package__}.party", role.key, str(party.recording),
+            "--loss", str(self.log.story.loss_percent),
+            stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=MAX_LINE_BYTES,
+            start_new_session=True,  # Ctrl-C is for us; the parties complete their files
+        )  # fmt: skip
+
+    # -- the story
+
+    async def _perform(self) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                self._order(ALICE, {"order": "dial", "port": await self._port})
+                await self._began.wait()
+        except TimeoutError:
+            self.log.failure = f"the parties were not connected within {CONNECT_TIMEOUT_S:g} s"
+            return
+        now = asyncio.get_running_loop().time
+        for scene in self.log.story.scenes:
+            await asyncio.sleep(self._began_at + scene.at_s - now())
+            self._audience.scene_began(scene)
+            self._order(scene.role, scene.order)
+        with contextlib.suppress(TimeoutError):  # the verdict will miss what did not come
+            async with asyncio.timeout(FAREWELL_TIMEOUT_S):
+                for over in self._over.values():
+                    await over.wait()
+
+    def _order(self, role: Role, order: Mapping[str, Any]) -> None:
+        stdin = self._processes[role.key].stdin
+        assert stdin is not None
+        stdin.write(json.dumps(order).encode() + b"\n")
+
+    # -- what the parties tell
+
+    async def _listen(self, party: PartyLog) -> None:
+        process = self._processes[party.role.key]
+        assert process.stdout is not None
+        assert process.stderr is not None
+        complaints = asyncio.create_task(self._keep_complaints(party, process.stderr))
+        while line := await process.stdout.readline():
+            self._told(party, json.loads(line))
+        await complaints
+
+    async def _keep_complaints(self, party: PartyLog, stderr: asyncio.StreamReader) -> None:
+        while line := await stderr.readline():
+            if len(party.complaints) < MAX_COMPLAINTS:
+                party.complaints.append(line.decode(errors="replace").rstrip())
+
+    def _told(self, party: PartyLog, message: Entry) -> None:
+        match message.pop("kind"):
+            case "listening":
+                self._port.set_result(message["port"])
+            case "connected":
+                self._connected_at[party.role.key] = message["at"]
+                if len(self._connected_at) == len(ROLES):
+                    self._began_at = max(self._connected_at.values())
+                    self._begin()
+            case "event":
+                self._held.append((party, message))
+                if self._began.is_set():
+                    self._release()
+            case "statistics":
+                party.statistics = message
+                self._audience.statistics_came(party.role, message)
+            case "finished":
+                party.finished = message
+
+    def _begin(self) -> None:
+        """The time of the story is known from now on, and with it that of what came before."""
+        if not self._began.is_set():
+            self._began.set()
+            self._audience.connected()
+        self._release()
+
+    def _release(self) -> None:
+        for party, event in self._held:
+            # The loop's clock is the machine's monotonic one, the same in every process.
+            event["at"] = round(event["at"] - self._began_at, 4)
+            party.events.append(event)
+            self._audience.event_came(party.role, event)
+            if event["event"] == "CallStateChanged" and event["state"] == "disconnected":
+                self._over[party.role.key].set()
+        self._held.clear()
+
+    # -- the end
+
+    async def _end(self) -> None:
+        """The end of its input makes a party leave; one that does not is made to."""
+        for process in self._processes.values():
+            assert process.stdin is not None
+            process.stdin.close()
+        try:
+            async with asyncio.timeout(EXIT_TIMEOUT_S):
+                for process in self._processes.values():
+                    await process.wait()
+        except TimeoutError:
+            self.log.failure = f"a party did not end within {EXIT_TIMEOUT_S:g} s"
+            for process in self._processes.values():
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()

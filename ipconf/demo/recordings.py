@@ -1,0 +1,159 @@
+"""Looks into a recording: whose voice is in it, whose picture, and when there was none.
+
+A voice is known by its loudness over time. Fifty values a second follow the syllables, and codecs,
+jitter buffers and concealment leave them nearly as they were. A picture is known by the name drawn
+in it and by its colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MediaError
+from ..model import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
+from ..terminals.convert import plane_rows
+from ..terminals.pictures import TestPictureTerminal
+from .story import Role, Span
+
+Values = NDArray[np.float64]
+
+MAX_DELAY_S = 1.0
+"""From the far end's clip into our file: network, jitter buffer and codecs."""
+NAME_AREA = 5 / 8
+"""The part of a test picture, from its top, that holds the name and stands still."""
+THINNING = 4
+"""Only every fourth row and column is looked at; the letters are much larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One picture of a recording, compared with a party's own test picture."""
+
+    at_s: float
+    name: float
+    """Correlation of the light in the name's area: 1 the same name, about 0 another."""
+    colour: float
+    """Distance of the background's colour (U and V), 0..255."""
+
+
+class Traits(NamedTuple):
+    """What a picture is known by: the light in the name's area, flat, and the mean U and V."""
+
+    light: Values
+    colour: Values
+
+
+class Sound:
+    """The sound of a media file: its loudness (RMS of 16 bit) in steps of 20 ms.
+
+    Raises MediaError for a file without sound.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with _opened(path) as container:
+            if not container.streams.audio:
+                raise MediaError(f"there is no sound in {path}")
+            resampler = av.AudioResampler("s16", "mono", AUDIO_RATE_HZ, AUDIO_FRAME_SAMPLES)
+            frames = container.decode(container.streams.audio[0])
+            blocks = (block for frame in frames for block in resampler.resample(frame))
+            measured = [(_rms(b), b.samples) for b in chain(blocks, resampler.resample(None))]
+        self.loudness: Values = np.array([rms for rms, _ in measured])
+        self.length_s = sum(samples for _, samples in measured) / AUDIO_RATE_HZ
+
+    def within(self, spans: Iterable[Span]) -> list[Values]:
+        """The loudness in each of these spans, in seconds of the file."""
+        return [self.loudness[max(0, _step(s.start_s)) : max(0, _step(s.end_s))] for s in spans]
+
+    def at(self, seconds: Values) -> Values:
+        """The loudness at these times when the sound is played over and over."""
+        steps = np.arange(len(self.loudness)) + 0.5
+        period = self.length_s / AUDIO_FRAME_S
+        return np.interp(seconds / AUDIO_FRAME_S + 0.5, steps, self.loudness, period=period)
+
+
+def likeness(
+    recorded: Sound, spans: Sequence[Span], clip: Sound, clip_began_s: float
+) -> tuple[float, float]:
+    """How much the sound in these spans is like a clip that is played over and over.
+
+    Returns the correlation of the two loudness curves (1: the same, about 0: nothing in common),
+    and the delay in seconds. `clip_began_s` is when the clip began, in seconds of the recording.
+    Each span has its own delay, because a jitter buffer starts anew after an outage.
+    """
+    heard: list[Values] = []
+    expected: list[Values] = []
+    delays: list[float] = []
+    for span, curve in zip(spans, recorded.within(spans), strict=True):
+        times = max(0, _step(span.start_s)) * AUDIO_FRAME_S + AUDIO_FRAME_S * np.arange(len(curve))
+        candidates = np.arange(0, MAX_DELAY_S, AUDIO_FRAME_S)
+        versions = [clip.at(times - clip_began_s - delay) for delay in candidates]
+        errors = [float(np.square(curve - version).sum()) for version in versions]
+        best = int(np.argmin(errors))
+        heard.append(curve)
+        expected.append(versions[best])
+        delays.append(float(candidates[best]))
+    return correlation(np.concatenate(heard), np.concatenate(expected)), max(delays)
+
+
+def correlation(one: Values, other: Values) -> float:
+    """Pearson's; 0 where one of the two does not vary, or nothing is there."""
+    if len(one) < 2 or not one.std() or not other.std():
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def looks(path: Path, roles: Sequence[Role]) -> list[tuple[Look, ...]]:
+    """Every picture of a recording, compared with those that these parties send.
+
+    Raises MediaError for a file without pictures.
+    """
+    with _opened(path) as container:
+        if not container.streams.video:
+            raise MediaError(f"there is no picture in {path}")
+        stream = container.streams.video[0]
+        references = [_traits(_picture_of(role, stream.width, stream.height)) for role in roles]
+        return [
+            tuple(_look(frame.time or 0.0, _traits(frame), reference) for reference in references)
+            for frame in container.decode(stream)
+        ]
+
+
+def _look(at_s: float, traits: Traits, reference: Traits) -> Look:
+    colour = float(np.abs(traits.colour - reference.colour).max())
+    return Look(at_s, correlation(traits.light, reference.light), colour)
+
+
+def _traits(frame: av.VideoFrame) -> Traits:
+    planes = [plane_rows(plane)[:, : plane.width] for plane in frame.planes]
+    areas = [plane[: int(len(plane) * NAME_AREA)].astype(np.float64) for plane in planes]
+    light = areas[0][::THINNING, ::THINNING].reshape(-1)
+    return Traits(light, np.array([areas[1].mean(), areas[2].mean()]))
+
+
+def _picture_of(role: Role, width: int, height: int) -> av.VideoFrame:
+    frame = TestPictureTerminal(role.name, width, height).read(0.0)
+    assert frame is not None  # the first picture is always due
+    return frame
+
+
+def _opened(path: Path) -> av.container.InputContainer:
+    try:
+        return av.open(str(path))
+    except (OSError, ValueError, av.FFmpegError) as exc:
+        raise MediaError(f"cannot open {path}: {exc}") from exc
+
+
+def _rms(block: av.AudioFrame) -> float:
+    return float(np.sqrt(np.square(block.to_ndarray().astype(np.float64)).mean()))
+
+
+def _step(seconds: float) -> int:
+    return round(seconds / AUDIO_FRAME_S)
