@@ -61,6 +61,8 @@ class RenderStream(Stream):
         source = packet.source
         substream = self._substreams.get(source)  # type: ignore[arg-type]
         if substream is None:
+            if not packet.payload:
+                return  # a probe is no media yet
             substream = self._add(source, now)  # type: ignore[arg-type]
             if substream is None:
                 return

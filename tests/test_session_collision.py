@@ -1,6 +1,22 @@
 """Two with one SSRC, and our own packets coming back (RFC 3550 section 8.2)."""
 
-from sessions import AUDIO, OPUS, RTX, VIDEO, VP8, hear, media, of_type, rtp, sdes, sent, session
+import random
+
+from sessions import (
+    AUDIO,
+    OPUS,
+    RTX,
+    VIDEO,
+    VP8,
+    config,
+    hear,
+    media,
+    of_type,
+    rtp,
+    sdes,
+    sent,
+    session,
+)
 
 from ipconf.engine.local_sources import CHANGE_SPACING_S, MAX_CONFLICTS
 from ipconf.engine.members import ORIGIN_QUIET_S
@@ -57,6 +73,22 @@ def test_a_new_ssrc_is_nobody_elses() -> None:
         hear(ours, ssrc, 1.0)
     ours.receive(rtp(ours.local("a").ssrc, 9), 2.0, "elsewhere")
     assert ours.local("a").ssrc not in ours.sources
+
+
+def test_our_ssrcs_are_different_from_one_another() -> None:
+    class Stuck(random.Random):
+        """Draws every number of 32 bits three times, the first time 0."""
+
+        drawn = -1
+
+        def getrandbits(self, k: int) -> int:
+            self.drawn += 1
+            return self.drawn // 3 if k == 32 else super().getrandbits(k)
+
+    ours = RtpSession(config(sections=(AUDIO, VIDEO)), Stuck(1), 0.0)
+    ssrcs = {ours.local("a").ssrc, ours.local("v").ssrc, ours.local("v").rtx_ssrc}
+    assert len(ssrcs) == 3
+    assert not ssrcs & {0, None}
 
 
 def test_our_own_media_coming_back_is_an_echo() -> None:

@@ -144,11 +144,11 @@ def test_feedback_that_waited_goes_with_the_next_report() -> None:
     assert of_type(packets, PictureLoss) == [PictureLoss(ours.local("v").ssrc, 8)]
 
 
-def group(ours: RtpSession) -> None:
+def group(ours: RtpSession, now: float = 0.2) -> None:
     """Let there be people at several addresses."""
     for ssrc in (41, 42, 43):
         report = compose_compound([ReceiverReport(ssrc, ()), sdes(ssrc, (1, f"c{ssrc}"))])
-        ours.receive(report, 0.2, f"address {ssrc}")
+        ours.receive(report, now, f"address {ssrc}")
 
 
 def test_in_a_group_feedback_waits_a_random_time() -> None:
@@ -196,6 +196,33 @@ def test_in_a_group_an_early_report_makes_the_next_one_late() -> None:
     assert ours.next_deadline() == pytest.approx(last + 2 * (regular - last))
     assert ours.request_key_frame(7, early + 1.0) == []
     assert ours.next_deadline() == pytest.approx(last + 2 * (regular - last))
+
+
+def test_in_a_group_early_reports_are_allowed_again_after_a_regular_one() -> None:
+    ours = receiving("nack pli", reduced_size=True)
+    group(ours)
+    regular, _ = next_report(ours)
+    early = 0
+    for _ in range(20):
+        hear(ours, 7, regular, payload_type=VP8)
+        group(ours, regular)
+        assert not ours.request_key_frame(7, regular + 0.1)
+        regular, packets = next_report(ours)
+        assert isinstance(packets[-1], PictureLoss)
+        if packets[:-1] == []:
+            early += 1
+            regular, packets = next_report(ours)
+        assert isinstance(packets[0], ReceiverReport)
+    assert early > 10  # the others came so late that the regular report was as good
+
+
+def test_a_request_that_waits_is_dropped_with_the_ssrc_it_names() -> None:
+    ours = receiving("nack pli")
+    group(ours)
+    now, _ = next_report(ours)
+    ours.request_key_frame(7, now + 0.1)
+    ours.receive(rtp(ours.local("v").ssrc, 9, payload_type=VP8), now + 0.1, "elsewhere")
+    assert not of_type(next_report(ours)[1], PictureLoss)
 
 
 # -- being asked

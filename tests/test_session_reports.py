@@ -113,14 +113,14 @@ def test_an_even_stream_has_no_jitter() -> None:
 def test_jitter_follows_the_formula() -> None:
     ours = session()
     jitter = 0.0
-    for turn in range(200):
+    for turn in range(20):
         late_s = 0.010 if turn % 2 else 0.0
         ours.receive(rtp(7, 1 + turn, timestamp=turn * 960), 1.0 + turn * 0.02 + late_s)
         if turn:
             jitter += (0.010 * 48000 - jitter) / 16
     assert ours.sources[7].jitter_s * 48000 == pytest.approx(jitter, abs=2)
     (block,) = blocks_about(next_report(ours)[1], 7)
-    assert block.jitter == pytest.approx(480, abs=2)
+    assert block.jitter == pytest.approx(jitter, abs=2)
 
 
 def test_the_end_of_a_wrap_around_of_timestamps_is_no_jitter() -> None:

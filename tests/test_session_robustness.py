@@ -174,6 +174,11 @@ def flood_of_ssrcs(ours: RtpSession, number: int, now: float) -> None:
     ours.receive(rtp(1000 + number, 1), now)
 
 
+def flood_of_strays(ours: RtpSession, number: int, now: float) -> None:
+    ours.receive(rtp(99, number * 7), now)
+    ours.receive(rtp(8, number * 700, payload_type=VP8), now)
+
+
 def flood_of_valid_sources(ours: RtpSession, number: int, now: float) -> None:
     hear(ours, 1000 + number, now)
 
@@ -222,6 +227,7 @@ def flood_of_names(ours: RtpSession, number: int, now: float) -> None:
     "flood",
     [
         flood_of_ssrcs,
+        flood_of_strays,
         flood_of_valid_sources,
         flood_of_cnames,
         flood_of_reporters,

@@ -97,6 +97,20 @@ def test_a_candidate_that_falls_silent_is_forgotten() -> None:
     assert ours.receive(rtp(7, 2), 30.0) == []
 
 
+def test_many_sources_do_not_keep_the_timer_busy() -> None:
+    ours = session(member_timeout_s=2.0)
+    wakes = 0
+    for tick in range(1000):
+        now = tick * 0.02
+        ssrc = 1000 + tick % 99  # each just in time
+        ours.receive(compose(sdes(ssrc, (1, f"c{ssrc}"))), now)
+        if ours.next_deadline() <= now:
+            wakes += 1
+            ours.handle_timer(now)
+    assert len(ours.sources) == 99
+    assert wakes < 20 / 2.0 * 20 + 20  # a check per twentieth of the time-out, and reports
+
+
 def test_a_crash_is_noticed_and_the_return_too() -> None:
     net = SimNet(11)
     ends = {n: SessionEnd(net, n, session(n, s, min_interval_s=1.0)) for s, n in enumerate("abc")}

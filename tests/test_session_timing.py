@@ -5,7 +5,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from sessions import OPUS, hear, next_report, rtp, sdes, sent, session
+from sessions import AUDIO, OPUS, VIDEO, hear, next_report, rtp, sdes, sent, session
 from simnet import Link, SessionEnd, SimNet
 
 from ipconf.engine.rtcp_timing import (
@@ -208,6 +208,31 @@ def test_rtcp_stays_below_its_share_of_the_bandwidth() -> None:
     )
     assert octets / 200 < 1.1 * 20_000 * 0.05 / 8
     assert octets / 200 > 0.5 * 20_000 * 0.05 / 8
+
+
+def test_two_ssrcs_of_one_end_do_not_halve_the_rate() -> None:
+    net = SimNet(5)
+    values = {"bandwidth_bps": 20_000, "min_interval_s": 0.1, "sections": (AUDIO, VIDEO)}
+    ends = [SessionEnd(net, str(n), session(str(n), n, **values)) for n in range(12)]
+    net.run(300.0)
+    octets = sum(
+        len(datagram) + LOWER_LAYER_OCTETS
+        for end in ends
+        for at, datagram in end.transmitted
+        if at > 100.0
+    )
+    # Nobody sends, so that the senders' quarter is not used.
+    assert octets / 200 == pytest.approx(0.75 * 20_000 * 0.05 / 8, rel=0.15)
+
+
+def test_a_sender_among_many_listeners_reports_more_often() -> None:
+    listener, talker = (crowded(200, bandwidth_bps=NARROW_BPS / 10) for _ in range(2))
+    talker.send("a", OPUS, 0, b"x", talker.next_deadline() - 0.1)
+    gaps = []
+    for ours in (listener, talker):
+        before, _ = next_report(ours)
+        gaps.append(ours.next_deadline() - before)
+    assert gaps[1] < gaps[0] / 10
 
 
 def crowded(members: int, **values: object):

@@ -58,6 +58,21 @@ def test_all_that_was_held_is_delivered_in_order() -> None:
     assert (ours.sources[7].expected, ours.sources[7].packets) == (6, 4)
 
 
+def test_two_packets_from_two_addresses_do_not_make_a_source() -> None:
+    ours = session()
+    for sequence in range(10):
+        assert not ours.receive(rtp(7, sequence), 1.0, f"address {sequence % 2}")
+    assert not ours.sources
+
+
+def test_a_packet_that_the_first_two_overtook_counts_as_sent() -> None:
+    ours = session()
+    hear(ours, 7, 1.0, sequence=10)
+    (late,) = ours.receive(rtp(7, 9), 1.1)
+    assert late.extended == 9
+    assert (ours.sources[7].expected, ours.sources[7].lost) == (3, 0)
+
+
 def test_a_held_packet_from_elsewhere_in_the_sequence_is_dropped() -> None:
     ours = session()
     outputs = hear(ours, 7, 1.0, sequence=40000, count=1) + hear(ours, 7, 1.0, sequence=10)
@@ -134,10 +149,18 @@ def test_packets_without_payload_are_probes() -> None:
     hear(ours, 7, 1.0, sequence=1)
     padded = bytearray(rtp(7, 3, payload=bytes(3) + b"\x04"))
     padded[0] |= 0x20
-    assert ours.receive(bytes(padded), 1.1) == []
-    assert ours.receive(rtp(7, 4, payload=b""), 1.1) == []
+    probes = [*ours.receive(bytes(padded), 1.1), *ours.receive(rtp(7, 4, payload=b""), 1.1)]
+    assert [(p.sequence, p.payload) for p in probes] == [(3, b""), (4, b"")]
     assert ours.stats.probes == 2
     assert (ours.sources[7].packets, ours.sources[7].lost) == (4, 0)
+
+
+def test_probes_alone_make_nobody() -> None:
+    ours = session()
+    for sequence in range(1, 20):
+        assert ours.receive(rtp(7, sequence, payload=b""), 1.0) == []
+    assert not ours.sources
+    assert ours.stats.probes == 19
 
 
 def test_an_unknown_payload_type_makes_no_source() -> None:

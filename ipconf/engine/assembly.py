@@ -42,29 +42,16 @@ class VideoAssembler:
     `repairable` says that the far end resends what `missing` lists.
     """
 
-    __slots__ = (
-        "_arrived",
-        "_asked_at",
-        "_depacketizer",
-        "_highest",
-        "_missing",
-        "_packets",
-        "_scanned",
-        "_start",
-        "_timestamp",
-        "broken",
-        "duplicates",
-        "late",
-    )
-
     def __init__(self, depacketizer: VideoDepacketizer, repairable: bool = True) -> None:
         self._depacketizer = depacketizer
         self._packets: dict[int, RtpPacket] = {}
         self._missing = MissingPackets(repairable)
         # Sequence numbers in here are extended: they do not wrap around. _start is where the next
         # picture begins, None while only a key frame helps. From there to before _scanned
-        # everything is there, and belongs to the picture of _timestamp.
+        # everything is there, and belongs to the picture of _timestamp. Before _done everything
+        # was handed on.
         self._highest: int | None = None
+        self._done = 0
         self._start: int | None = None
         self._scanned = 0
         self._timestamp: int | None = None
@@ -88,9 +75,8 @@ class VideoAssembler:
         """
         self._arrived = True
         sequence = self._extend(packet.sequence)
-        start = self._start
         packets = self._packets
-        if start is not None and sequence < start:
+        if sequence < (self._done if self._start is None else self._start):
             self.late += 1
             return []
         if sequence in packets:
@@ -136,6 +122,7 @@ class VideoAssembler:
         highest = self._highest
         if highest is None:
             self._highest = sequence
+            self._done = sequence - MAX_STEP
             return sequence
         ahead = (sequence - highest) & _SEQUENCE_MASK
         step = ahead - (ahead >> 15 << 16)  # signed difference modulo 2**16
@@ -143,6 +130,7 @@ class VideoAssembler:
             self._packets.clear()
             self.require_key_frame()
             self._highest = highest + step
+            self._done = highest + step - MAX_STEP
         return highest + step
 
     def _advance_highest(self, sequence: int, now: float) -> None:
@@ -208,6 +196,7 @@ class VideoAssembler:
         taken = [self._packets.pop(s).payload for s in range(self._start, self._scanned)]
         payloads = [payload for payload in taken if payload]
         timestamp = self._timestamp
+        self._done = self._scanned
         self._begin_at(self._scanned)
         if timestamp is None:
             return

@@ -50,13 +50,13 @@ class Compound:
         self.now = now
         self.origin = origin
         self.outputs: list[Output] = []
-        self.reporters: list[int] = []
-        self.leaving: tuple[int, ...] = ()
+        self.reporters: set[int] = set()
+        self.leaving: set[int] = set()
         for packet in packets:
             if isinstance(packet, SenderReport | ReceiverReport):
-                self.reporters.append(packet.ssrc)
+                self.reporters.add(packet.ssrc)
             elif isinstance(packet, Goodbye):
-                self.leaving += packet.ssrcs
+                self.leaving.update(packet.ssrcs)
 
     def cname(self, ssrc: int) -> str:
         """What the datagram says is the CNAME of a source; "" when nothing."""
@@ -83,7 +83,7 @@ class RtcpReceiver:
             return []
         # One SSRC's share of what arrived (RFC 8108 section 5.3).
         octets = len(datagram) + LOWER_LAYER_OCTETS
-        self._parts.timer.received(octets / max(1, len(set(compound.reporters))))
+        self._parts.timer.received(octets / max(1, len(compound.reporters)))
         for packet in compound.packets:
             if isinstance(packet, SourceDescription):  # first, so that newcomers have their names
                 for chunk in packet.chunks:

@@ -75,6 +75,9 @@ class RtpReceiver:
         outputs: list[Output],
     ) -> None:
         parts = self._parts
+        if not packet.payload:
+            parts.stats.probes += 1  # bandwidth is probed before there is media: that is nobody
+            return
         parts.stats.unvalidated += 1
         packets = parts.probation.add_packet(packet, now, origin)
         if not packets:
@@ -123,10 +126,9 @@ class RtpReceiver:
         if verdict is Arrival.GOOD:
             if packet.csrcs:
                 self._parts.members.contribute(packet, now, outputs)
-            if packet.payload:
-                outputs.append(packet)
-            else:
-                stats.probes += 1
+            if not packet.payload:
+                stats.probes += 1  # nothing to play, but it has a place in the sequence
+            outputs.append(packet)
         elif verdict is Arrival.DUPLICATE:
             stats.duplicates += 1
         elif verdict is Arrival.STRAY:

@@ -79,7 +79,7 @@ class SdesSchedule:
             if not self._urgent[key]:
                 del self._urgent[key]
         for key in self._due():
-            if key not in chosen and _octets(*key, self._texts[key]) <= room:
+            if _octets(*key, self._texts[key]) <= room:
                 chosen[key] = self._texts[key]
         return tuple(SdesItem(int(kind), text, prefix) for (kind, prefix), text in chosen.items())
 

@@ -85,8 +85,8 @@ class AudioReceiver:
         self._unreadable = self._shrunk = self._stretched = 0  # samples
 
     def push(self, packet: RtpPacket, now: float) -> None:
-        """Take a packet of the source at the time it arrived."""
-        if packet.payload_type in self._formats:
+        """Take a packet of the source at the time it arrived; one without payload is a probe."""
+        if packet.payload and packet.payload_type in self._formats:
             self._buffer.push(packet, now)
         else:
             self._buffer.skip(packet)
