@@ -41,7 +41,7 @@ from .private_ifaces import InterfaceHost, ParticipantControl, ParticipantSubStr
 from .render_streams import RenderStream, make_render_stream
 from .rtp_streams import Stream
 from .stats import CallStats, call_stats
-from .transports.base import Loss, SignalledTransport
+from .transports.base import SignalledTransport
 from .tsp_data import Candidate, Connect, Description, Disconnect, TspMessage
 
 if TYPE_CHECKING:
@@ -67,7 +67,10 @@ class NetworkImpairment:
     _set: Callable[[float, int], None]
 
     def set_loss(self, percent: float, seed: int = 0) -> None:
-        """Drop that share of all datagrams, both ways, from now on; 0 heals the network."""
+        """Drop that share of all datagrams, both ways, from now on; 0 heals the network.
+
+        It holds for transports to come as well. ConfigurationError if it is no percentage.
+        """
         self._set(percent, seed)
 
 
@@ -182,6 +185,8 @@ class Call(InterfaceHost):
     async def disconnect(self, reason: str = "") -> None:
         """Say BYE with `reason`, end the transports; the call can still be asked things."""
         await self._stop_connecting()
+        if self._state is CallState.CONNECTING:
+            self._tell_tsp(Disconnect(reason=reason))  # no BYE can reach the far end yet
         if self._state is not CallState.DISCONNECTED:
             await self._hang_up(reason, Cause.LOCAL_REQUEST, None)
 
@@ -190,9 +195,6 @@ class Call(InterfaceHost):
         if self._closed:
             return
         self._closed = True
-        self._inbox.clear()
-        if self._reader is not None and self._reader is not asyncio.current_task():
-            self._reader.cancel()
         if self._state is CallState.IDLE:
             await self._stop_connecting()
         else:
@@ -236,6 +238,8 @@ class Call(InterfaceHost):
         if len(self._inbox) >= MAX_WAITING_MESSAGES:
             raise InvalidStateError(f"{self.identity} has {len(self._inbox)} messages waiting")
         self._inbox.append(message)
+        if isinstance(message, Connect) or getattr(message, "type", None) == "offer":
+            self._set_state(CallState.CONNECTING, Cause.UNKNOWN)
         if self._reader is None:
             self._reader = self._spawn(self._read_messages())
 
@@ -244,7 +248,8 @@ class Call(InterfaceHost):
             while self._inbox:
                 await self._handle(self._inbox.popleft())
         finally:
-            self._reader = None
+            if self._reader is asyncio.current_task():
+                self._reader = None
 
     async def _handle(self, message: TspMessage) -> None:
         try:
@@ -259,9 +264,9 @@ class Call(InterfaceHost):
                     if self._negotiator is not None:
                         await self._negotiator.add_candidate(message.candidate, message.mid)
                 case Disconnect():
-                    await self.disconnect(message.reason)
+                    await self._dismissed(message.reason)
         except IpconfError as exc:
-            await self._hang_up("", Cause.CONNECT_FAIL, exc)
+            await self._give_up(exc)
 
     async def _offer(self) -> None:
         negotiator = await self._renegotiate()
@@ -280,10 +285,22 @@ class Call(InterfaceHost):
         self._negotiator.accept_answer(sdp)
         self._agreed(self._negotiator)
 
-    async def _renegotiate(self) -> Negotiator:
-        """Drop the transports there were, and begin anew."""
+    async def _dismissed(self, reason: str) -> None:
         await self._stop_connecting()
-        await self._drop_channels(Cause.REMOTE_REQUEST, GoneReason.TIMEOUT)
+        if self._state is CallState.CONNECTING:
+            text = f"{self.identity} was not connected: {reason or 'the far end gave up'}"
+            await self._hang_up("", Cause.REMOTE_REQUEST, TransportError(text))
+        else:
+            await self.disconnect(reason)
+
+    async def _give_up(self, error: IpconfError) -> None:
+        self._tell_tsp(Disconnect(reason=str(error)))
+        await self._hang_up("", Cause.CONNECT_FAIL, error)
+
+    async def _renegotiate(self) -> Negotiator:
+        """Drop the transports there were, and begin anew; who was there is expected back."""
+        await self._stop_connecting()
+        await self._drop_channels(Cause.REMOTE_REQUEST, GoneReason.TIMEOUT, silently=True)
         self._set_state(CallState.CONNECTING, Cause.UNKNOWN)
         formats = {medium: FORMATS[medium] for medium in self.media_types}
         make = partial(self._make_transport, self.settings)
@@ -309,15 +326,22 @@ class Call(InterfaceHost):
             await negotiator.connect(self._connected)
         except IpconfError as exc:
             self._connecting = None
-            await self._hang_up("", Cause.CONNECT_FAIL, exc)
+            await self._give_up(exc)
         else:
             self._set_state(CallState.CONNECTED, Cause.UNKNOWN)
 
     async def _stop_connecting(self) -> None:
-        task, self._connecting = self._connecting, None
-        if task is not None and not task.done() and task is not asyncio.current_task():
-            task.cancel()
-            await asyncio.wait([task])
+        """End what negotiates or connects, unless it is what asks for that."""
+        current = asyncio.current_task()
+        tasks, self._connecting = [self._connecting], None
+        if self._reader is not current:
+            self._inbox.clear()
+            tasks.append(self._reader)
+            self._reader = None
+        for task in tasks:
+            if task is not None and task is not current:
+                task.cancel()
+                await asyncio.wait([task])
 
     def _tell_tsp(self, message: TspMessage) -> None:
         self._provider.post(TspData(at=self.now(), call=self, data=message))
@@ -370,6 +394,7 @@ class Call(InterfaceHost):
             bandwidth_bps=settings.session_bandwidth_bps,
             min_interval_s=settings.rtcp_min_interval_s or default_interval_s,
             member_timeout_s=settings.member_timeout_s,
+            unicast=True,
             reduced_size=negotiator.reduced_size,
             unix_offset_s=self._provider.unix_offset_s,
         )
@@ -380,7 +405,11 @@ class Call(InterfaceHost):
         cause = Cause.MEDIA_TIMEOUT if vanished else Cause.REMOTE_REQUEST
         text = "the far end vanished" if vanished else "the far end closed the connection"
         self._tell_tsp(Disconnect(reason=text))
-        self._spawn(self._hang_up("", cause, None))
+        self._spawn(self._end_with(channel, cause))
+
+    async def _end_with(self, channel: Channel, cause: Cause) -> None:
+        if channel in self._channels:
+            await self._hang_up("", cause, None)
 
     async def _hang_up(self, reason: str, cause: Cause, error: Exception | None) -> None:
         gone = GoneReason.TIMEOUT if cause is Cause.MEDIA_TIMEOUT else GoneReason.CLOSED
@@ -389,7 +418,9 @@ class Call(InterfaceHost):
         await self._drop_channels(cause, gone)
         self._set_state(CallState.DISCONNECTED, cause, error)
 
-    async def _drop_channels(self, cause: Cause, gone: GoneReason) -> None:
+    async def _drop_channels(
+        self, cause: Cause, gone: GoneReason, *, silently: bool = False
+    ) -> None:
         """End what carries media now; whoever was there leaves with it, for `gone`."""
         channels, self._channels = self._channels, []
         if channels:
@@ -398,11 +429,10 @@ class Call(InterfaceHost):
             channel.lost(gone)
         for stream in self.streams:
             stream.disconnect(cause)
-        for channel in channels:
-            await channel.close()
         negotiator, self._negotiator = self._negotiator, None
         if negotiator is not None:
-            await negotiator.close()
+            # On its own, so that whoever is cancelled while waiting for it leaves no socket open.
+            await asyncio.wait([self._spawn(negotiator.close(silently=silently))])
 
     def _set_state(self, state: CallState, cause: Cause, error: Exception | None = None) -> None:
         self.error = error
@@ -415,8 +445,9 @@ class Call(InterfaceHost):
             channel.describe(local.items, local.private)
 
     def _impair(self, percent: float, seed: int) -> None:
-        for channel in self._channels:
-            channel.transport.impair(Loss(percent, seed) if percent else None)
+        self.settings = self.settings.replace(loss_percent=percent, loss_seed=seed)
+        if self._negotiator is not None:
+            self._negotiator.impair(percent, seed)
 
     def _tick(self, now: float, number: int) -> None:
         if number % ROSTER_CHECK_TICKS == 0 and self.roster.next_deadline() <= now:

@@ -24,6 +24,11 @@ from .terminals.base import Samples, Terminal
 
 MEDIA_TIMEOUT_S = 5.0
 """Without a packet for so long a stream is inactive, for MEDIA_TIMEOUT, until one comes."""
+ENDED_BECAUSE = {
+    GoneReason.TIMEOUT: Cause.MEDIA_TIMEOUT,
+    GoneReason.CLOSED: Cause.LOCAL_REQUEST,
+}
+"""The cause of a stream's end by what became of its last source; else the far end ended it."""
 MAX_SUBSTREAMS = 512
 """Sources rendered at the same time on one stream; more are counted, not decoded."""
 
@@ -85,7 +90,7 @@ class RenderStream(Stream):
         if not self._substreams:
             timeout = reason is GoneReason.TIMEOUT
             self._cause = Cause.MEDIA_RECOVERED if timeout else Cause.REMOTE_REQUEST
-            self._set_inactive(Cause.MEDIA_TIMEOUT if timeout else Cause.REMOTE_REQUEST)
+            self._set_inactive(ENDED_BECAUSE.get(reason, Cause.REMOTE_REQUEST))
         self._map()
 
     def _add(self, source: RemoteSource, now: float) -> SubStream | None:

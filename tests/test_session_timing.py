@@ -14,7 +14,14 @@ from ipconf.engine.rtcp_timing import (
     LOWER_LAYER_OCTETS,
     RtcpTimer,
 )
-from ipconf.engine.rtcp_wire import Goodbye, ReceiverReport, compose, compose_compound
+from ipconf.engine.rtcp_wire import (
+    Goodbye,
+    ReceiverReport,
+    SourceDescription,
+    compose,
+    compose_compound,
+)
+from ipconf.model import SdesType
 
 NARROW_BPS = 100_000  # 625 octets of RTCP per second
 
@@ -315,3 +322,16 @@ def test_media_alone_does_not_move_the_timer() -> None:
         ours.receive(rtp(7, sequence), 0.2)
     ours.send("a", OPUS, 0, b"x", 0.3)
     assert ours.next_deadline() == due
+
+
+def test_in_a_unicast_session_the_first_report_goes_at_once_and_names_us() -> None:
+    ours = session(unicast=True, now=7.0)
+    assert ours.next_deadline() == 7.0
+    said = {
+        item.type
+        for packet in sent(ours.handle_timer(7.0))
+        if isinstance(packet, SourceDescription)
+        for item in packet.chunks[0].items
+    }
+    assert {SdesType.CNAME, SdesType.NAME} <= said
+    assert ours.next_deadline() > 7.2

@@ -47,6 +47,7 @@ class RtcpTimer:
         "tn",
         "tp",
         "we_sent",
+        "_at_once",
         "_rng",
     )
 
@@ -58,6 +59,7 @@ class RtcpTimer:
         *,
         min_interval_s: float = MIN_INTERVAL_S,
         members: int = 1,
+        at_once: bool = False,
     ) -> None:
         self.rtcp_octets_per_s = bandwidth_bps * RTCP_BANDWIDTH_FRACTION / 8
         self.min_interval_s = min_interval_s
@@ -69,7 +71,8 @@ class RtcpTimer:
         self._rng = rng
         self.tp = now
         """When this end last sent RTCP, in seconds of the session clock."""
-        self.tn = now + self.draw_interval_s()
+        self._at_once = at_once
+        self.tn = now if at_once else now + self.draw_interval_s()
         """When to ask `expired` next."""
 
     def deterministic_interval_s(self) -> float:
@@ -126,8 +129,11 @@ class RtcpTimer:
 
         After sending, call `sent`.
         """
-        self.tn = self.tp + self.draw_interval_s()
         self.pmembers = self.members
+        if self._at_once:
+            self._at_once = False
+            return True
+        self.tn = self.tp + self.draw_interval_s()
         return self.tn <= now
 
     def sent(self, octets: float, now: float) -> None:

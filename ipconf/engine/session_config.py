@@ -68,6 +68,8 @@ class SessionConfig:
     min_interval_s: float = 5.0
     member_timeout_s: float | None = None
     """None: five deterministic RTCP intervals (RFC 3550 section 6.3.5)."""
+    unicast: bool = False
+    """The first report goes out at once (RFC 3550 section 6.2), and with it our name."""
     reduced_size: bool = False
     """Early feedback goes without SR, RR and SDES (a=rtcp-rsize, RFC 5506)."""
     unix_offset_s: float = 0.0

@@ -50,6 +50,7 @@ class SessionParts:
             now,
             min_interval_s=config.min_interval_s,
             members=len(self.local.by_mid),
+            at_once=config.unicast,
         )
         self.members = Members(config, self.local, self.timer, self.stats)
         self.probation = Probation(config.max_sources)

@@ -97,6 +97,10 @@ class RtpTransport(ABC):
     async def close(self) -> None:
         """Release sockets and tasks; harmless when repeated."""
 
+    async def abandon(self) -> None:
+        """Close without a word, because the two ends go on with each other on another path."""
+        await self.close()
+
     def impair(self, loss: Loss | None) -> None:
         """Lose datagrams both ways on purpose from now on; None heals the path."""
         self.loss = loss
@@ -112,8 +116,11 @@ class SignalledTransport(RtpTransport):
     """A transport whose addresses and keys the two ends tell each other in descriptions."""
 
     @abstractmethod
-    async def open(self) -> None:
-        """Take sockets and find out what to tell the far end; TransportError if there is none."""
+    async def open(self, *, offering: bool = True) -> None:
+        """Take sockets and find out what to tell the far end; TransportError if there is none.
+
+        `offering` says that ours will be the offer: who offers decides on ICE's path.
+        """
 
     @abstractmethod
     def describe(self, role: str) -> WebRtcLine | PlainLine:

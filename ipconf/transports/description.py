@@ -92,7 +92,7 @@ def write_description(
     """
     session = SessionDescription()
     session.origin = f"- {session_id} 1 IN IP4 0.0.0.0"
-    session.group = [GroupDescription("BUNDLE", list(mids)) for mids in bundles]
+    session.group = [GroupDescription("BUNDLE", list(mids)) for mids in bundles if mids]
     followers = {mid for mids in bundles for mid in mids[1:]}
     text = str(session)
     for line in lines:

@@ -112,8 +112,12 @@ class IceAgent:
 
     # -- our side
 
-    async def gather(self) -> None:
-        """Take sockets and ask the servers; TransportError when there is no address to offer."""
+    async def gather(self, *, controlling: bool) -> None:
+        """Take sockets and ask the servers; TransportError when there is no address to offer.
+
+        `controlling` already here: the far end's checks may arrive before its description does.
+        """
+        self._connection.ice_controlling = controlling
         await self.gatherer.gather()
         if not self.gatherer.getLocalCandidates():
             raise TransportError(

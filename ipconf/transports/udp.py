@@ -40,7 +40,7 @@ class UdpTransport(SignalledTransport):
         self._remote_rtcp: Address | None = None
         self._ports: list[_Port] = []
 
-    async def open(self) -> None:
+    async def open(self, *, offering: bool = True) -> None:
         sockets = _bind_ports(self.host, self._port_range, self.mux)
         self.local, self.local_rtcp = sockets[0].getsockname()[:2], sockets[-1].getsockname()[:2]
         loop = asyncio.get_running_loop()

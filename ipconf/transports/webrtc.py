@@ -12,6 +12,7 @@ pins them.
 
 import asyncio
 import datetime
+from collections import deque
 
 from aiortc import RTCCertificate, RTCDtlsParameters, RTCDtlsTransport, RTCIceCandidate
 from aiortc.sdp import MediaDescription
@@ -25,6 +26,8 @@ from .ice import Address, IceAgent, Stock
 
 CERTIFICATE_SPARE_LIFE = datetime.timedelta(days=7)
 """A shared certificate is replaced when it has less than this to live; aiortc's last 30 days."""
+MAX_EARLY_DATAGRAMS = 32
+"""Media kept that overtakes the end of the handshake; of more, the latest."""
 
 
 class Certificates:
@@ -53,12 +56,13 @@ class WebRtcTransport(SignalledTransport):
         self._time = asyncio.get_running_loop().time
         self._srtp_in: SrtpSession | None = None
         self._srtp_out: SrtpSession | None = None
+        self._early: deque[bytes] = deque(maxlen=MAX_EARLY_DATAGRAMS)
         self._ending: asyncio.Task[None] | None = None
 
     # -- set-up
 
-    async def open(self) -> None:
-        await self._ice.gather()
+    async def open(self, *, offering: bool = True) -> None:
+        await self._ice.gather(controlling=offering)
 
     def describe(self, role: str) -> WebRtcLine:
         return WebRtcLine(
@@ -114,18 +118,7 @@ class WebRtcTransport(SignalledTransport):
             return
         first = data[0]
         if 127 < first < 192:
-            srtp = self._srtp_in
-            try:
-                if 191 < data[1] < 224:
-                    plain = srtp.unprotect_rtcp(data)  # type: ignore[union-attr]
-                else:
-                    plain = srtp.unprotect(data)  # type: ignore[union-attr]
-            except Exception:  # pylibsrtp's errors, too short, too long, or no keys yet
-                counters.unauthenticated += 1
-                return
-            counters.received += 1
-            counters.received_bytes += len(data)
-            self.sink(plain, self._time())
+            self._media_arrived(data)
         elif first < 4:
             try:
                 stock(data, address)
@@ -135,6 +128,28 @@ class WebRtcTransport(SignalledTransport):
             self._ice.take_dtls(data, address)
         else:
             counters.unknown += 1
+
+    def _media_arrived(self, data: bytes) -> None:
+        counters, srtp = self.counters, self._srtp_in
+        if srtp is None and self.state is not TransportState.CLOSED:
+            self._early.append(data)  # the keys are on their way through aiortc's queue
+            return
+        try:
+            if 191 < data[1] < 224:
+                plain = srtp.unprotect_rtcp(data)  # type: ignore[union-attr]
+            else:
+                plain = srtp.unprotect(data)  # type: ignore[union-attr]
+        except Exception:  # pylibsrtp's errors, too short, too long, or closed
+            counters.unauthenticated += 1
+            return
+        counters.received += 1
+        counters.received_bytes += len(data)
+        self.sink(plain, self._time())
+
+    def _take_early(self) -> None:
+        """Now that keys and sink are there: what came before them."""
+        while self._early:
+            self._media_arrived(self._early.popleft())
 
     def send(self, datagram: bytes) -> None:
         srtp, pair = self._srtp_out, self._ice.pair
@@ -163,6 +178,7 @@ class WebRtcTransport(SignalledTransport):
         if self._dtls.state == "connected":
             self._srtp_in, self._srtp_out = self._dtls._rx_srtp, self._dtls._tx_srtp
             self.state = TransportState.CONNECTED
+            asyncio.get_running_loop().call_soon(self._take_early)
         elif self._dtls.state == "closed":
             self.state = TransportState.CLOSED
             self._srtp_in = self._srtp_out = None
@@ -170,12 +186,20 @@ class WebRtcTransport(SignalledTransport):
             self.closed(GoneReason.TIMEOUT if vanished else GoneReason.BYE)
 
     async def close(self) -> None:
+        await self._close(silently=False)
+
+    async def abandon(self) -> None:
+        await self._close(silently=True)
+
+    async def _close(self, *, silently: bool) -> None:
         if self._ending is None:
             self.state = TransportState.CLOSED
             self._srtp_in = self._srtp_out = None
-            self._ending = asyncio.create_task(self._end())
+            self._ending = asyncio.create_task(self._end(silently))
         await asyncio.shield(self._ending)  # whoever gives up waiting must not leave sockets open
 
-    async def _end(self) -> None:
+    async def _end(self, silently: bool) -> None:
+        if silently:
+            await self._ice.transport.stop()  # DTLS has no way to tell of its end then
         await self._dtls.stop()
         await self._ice.transport.stop()
