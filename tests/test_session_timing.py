@@ -327,9 +327,10 @@ def test_media_alone_does_not_move_the_timer() -> None:
 def test_in_a_unicast_session_the_first_report_goes_at_once_and_names_us() -> None:
     ours = session(unicast=True, now=7.0)
     assert ours.next_deadline() == 7.0
+    [compound] = sent(ours.handle_timer(7.0))
     said = {
         item.type
-        for packet in sent(ours.handle_timer(7.0))
+        for packet in compound
         if isinstance(packet, SourceDescription)
         for item in packet.chunks[0].items
     }
