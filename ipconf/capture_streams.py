@@ -14,7 +14,8 @@ from .engine.speakers import level_of
 from .model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, Cause, Direction, MediaType
 from .pipelines.audio_sender import AudioSender
 from .pipelines.video_sender import EncodedVideo, VideoSender
-from .rtp_streams import Stream, StreamOwner, Wish
+from .rtp_streams import Stream, StreamOwner
+from .runnable import Wish
 from .terminals.base import CaptureTerminal, Samples
 
 VOICE_LEVEL = 45

@@ -19,7 +19,8 @@ from .errors import MediaError
 from .model import AUDIO_FRAME_S, Cause, Direction, GoneReason, MediaType
 from .pipelines.audio_receiver import AudioReceiver
 from .pipelines.video_receiver import VideoReceiver
-from .rtp_streams import Stream, StreamOwner, SubStream, Wish
+from .rtp_streams import Stream, StreamOwner, SubStream
+from .runnable import Wish
 from .terminals.base import Samples, Terminal
 
 MEDIA_TIMEOUT_S = 5.0

@@ -12,20 +12,11 @@ tell when that changes.
 
 from __future__ import annotations
 
-import enum
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from abc import abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .engine.reception import RemoteSource
-from .errors import (
-    ClosedError,
-    InvalidTerminalError,
-    MaxTerminalsError,
-    NoTerminalSelectedError,
-    NotStoppedError,
-    UsageError,
-)
 from .events import (
     CallEvent,
     FileCause,
@@ -38,8 +29,8 @@ from .events import (
 )
 from .model import CallSettings, Cause, Direction, MediaType
 from .participants import LocalParticipant, Participant, Roster
-from .private_ifaces import InterfaceHost
-from .terminals.base import CaptureTerminal, RenderTerminal, Terminal
+from .runnable import RateMeter, Runnable, Wish
+from .terminals.base import Terminal
 from .ticker import Ticker
 
 if TYPE_CHECKING:
@@ -65,169 +56,6 @@ class StreamOwner(Protocol):
 
     def submit(self, work: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
         """Run `work` in the provider's pool of threads, then `done` on the loop."""
-
-
-class RateMeter:
-    """Turns growing counts of octets and frames into rates over the time between samples."""
-
-    __slots__ = ("_at", "_frames", "_octets", "bit_rate_bps", "frame_rate")
-
-    def __init__(self) -> None:
-        self.bit_rate_bps = 0.0
-        self.frame_rate = 0.0
-        self._at: float | None = None
-        self._octets = self._frames = 0
-
-    def sample(self, octets: int, frames: int, now: float) -> None:
-        """Take the counts as they are at `now`; call it about once a second."""
-        if self._at is not None and now > self._at:
-            elapsed_s = now - self._at
-            self.bit_rate_bps = max(0, octets - self._octets) * 8 / elapsed_s
-            self.frame_rate = max(0, frames - self._frames) / elapsed_s
-        self._at, self._octets, self._frames = now, octets, frames
-
-
-class Wish(enum.Enum):
-    """What the application last asked of a stream or substream."""
-
-    RUN = "run"
-    PAUSE = "pause"
-    STOP = "stop"
-
-
-class Runnable(InterfaceHost, ABC):
-    """The part that streams and substreams share: terminals, and start, pause and stop."""
-
-    media_type: MediaType
-    direction: Direction
-    identity: str
-    max_terminals: int | None = None
-
-    def __init__(self, offered: Iterable[object] = ()) -> None:
-        super().__init__(offered)
-        self._terminals: list[Terminal] = []
-        self._failed: set[Terminal] = set()
-        self._wish = Wish.RUN
-        self._closed = False
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.identity!r}>"
-
-    @property
-    def terminals(self) -> tuple[Terminal, ...]:
-        """The terminals selected here, in the order of their selection (a snapshot)."""
-        return tuple(self._terminals)
-
-    def select_terminal(self, terminal: Terminal) -> None:
-        """Put a terminal on; media flows by itself as soon as it can (MSPI: SelectTerminal).
-
-        Raises InvalidTerminalError for the wrong medium or direction or a terminal that is on
-        already, TerminalInUseError if another stream has it, MaxTerminalsError if there is no room.
-        """
-        self._take(terminal)
-        self._settle(Cause.LOCAL_REQUEST)
-
-    def hand_over(self, terminal: Terminal, to: Runnable) -> None:
-        """Move a terminal of ours to another stream or substream, without a gap in between.
-
-        Raises as `select_terminal` of `to` does; then the terminal stays here.
-        """
-        self._give(terminal)
-        try:
-            to._take(terminal)
-        except UsageError:
-            self._take(terminal)
-            raise
-        self._settle(Cause.LOCAL_REQUEST)
-        to._settle(Cause.LOCAL_REQUEST)
-
-    def _take(self, terminal: Terminal) -> None:
-        self._check_open()
-        wanted = CaptureTerminal if self.direction is Direction.CAPTURE else RenderTerminal
-        if terminal.media_type is not self.media_type or not isinstance(terminal, wanted):
-            raise InvalidTerminalError(
-                f"{terminal.identity} is for {terminal.media_type.value} "
-                f"{terminal.direction.value}; {self.identity} takes a terminal for "
-                f"{self.media_type.value} {self.direction.value}"
-            )
-        if terminal in self._terminals:
-            raise InvalidTerminalError(f"{terminal.identity} is already on {self.identity}")
-        if self.max_terminals is not None and len(self._terminals) >= self.max_terminals:
-            raise MaxTerminalsError(
-                f"{self.identity} takes {self.max_terminals} terminal; unselect "
-                f"{self._terminals[-1].identity} first"
-            )
-        terminal.attach(self)
-        self._terminals.append(terminal)
-
-    def unselect_terminal(self, terminal: Terminal) -> None:
-        """Take a terminal off; with the last one media ceases (MSPI: UnselectTerminal).
-
-        Raises InvalidTerminalError if it is not on this stream.
-        """
-        self._give(terminal)
-        self._settle(Cause.LOCAL_REQUEST)
-
-    def _give(self, terminal: Terminal) -> None:
-        if terminal not in self._terminals:
-            raise InvalidTerminalError(f"{terminal.identity} is not selected on {self.identity}")
-        self._terminals.remove(terminal)
-        self._failed.discard(terminal)
-        terminal.detach()
-
-    def start(self) -> None:
-        """Run again after `pause` or `stop`; a new stream needs no start (MSPI: StartStream).
-
-        Raises NotStoppedError if nothing stopped it, NoTerminalSelectedError without a terminal.
-        """
-        self._check_open()
-        if self._wish is Wish.RUN:
-            raise NotStoppedError(
-                f"{self.identity} was not paused or stopped; it starts by itself when it can"
-            )
-        if not self._terminals:
-            raise NoTerminalSelectedError(f"{self.identity} has no terminal; select one first")
-        self._ask(Wish.RUN)
-
-    def pause(self) -> None:
-        """Let no media flow, but keep everything warm for a quick start (MSPI: PauseStream)."""
-        self._check_open()
-        self._ask(Wish.PAUSE)
-
-    def stop(self) -> None:
-        """Let no media flow and give up codecs and buffers (MSPI: StopStream)."""
-        self._check_open()
-        self._ask(Wish.STOP)
-
-    def _ask(self, wish: Wish) -> None:
-        self._wish = wish
-        self._settle(Cause.LOCAL_REQUEST)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ClosedError(f"{self.identity} is gone; its call has ended or the person has left")
-
-    def _usable(self) -> list[Terminal]:
-        return [t for t in self._terminals if t not in self._failed]
-
-    @abstractmethod
-    def _settle(self, cause: Cause) -> None:
-        """Make what is so agree with the rule at the top of this file."""
-
-    @abstractmethod
-    def terminal_failed(self, terminal: Terminal, error: Exception) -> None:
-        """A terminal reports that it does not work (terminals.base.TerminalHost)."""
-
-    @abstractmethod
-    def terminal_event(
-        self,
-        terminal: Terminal,
-        *,
-        state: FileState,
-        cause: FileCause,
-        error: Exception | None = None,
-    ) -> None:
-        """A file terminal reports its state (terminals.base.TerminalHost)."""
 
 
 class Stream(Runnable):
