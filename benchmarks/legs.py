@@ -37,6 +37,7 @@ class Leg:
         formats = {MediaType.AUDIO: FORMATS[MediaType.AUDIO]}
         self._negotiator = Negotiator(formats, SETTINGS, make, self._cname)
         self.connecting: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.received = 0
         """RTP packets that the session let through."""
         self.kept: deque[bytes] = deque(maxlen=KEPT_PAYLOADS)
@@ -76,7 +77,8 @@ class Leg:
         self.session = RtpSession(config, random.Random(), self._loop.time())
         self.transport = bearer.transport
         self.transport.sink = self._arrived
-        self._mid, self._payload_type = line.mid, line.send.payload_type
+        self._mid, self.payload_type = line.mid, line.send.payload_type
+        self.ssrc = self.session.local(line.mid).ssrc
         self._timer = self._loop.call_at(self.session.next_deadline(), self._on_timer)
 
     def packet(self, payload: bytes) -> bytes:
@@ -84,7 +86,7 @@ class Leg:
         self.sent += 1
         timestamp = self.sent * AUDIO_FRAME_SAMPLES & 0xFFFFFFFF
         return self.session.send(
-            self._mid, self._payload_type, timestamp, payload, self._loop.time(),
+            self._mid, self.payload_type, timestamp, payload, self._loop.time(),
             level=SPOKEN_LEVEL,
         )  # fmt: skip
 
@@ -107,7 +109,6 @@ class Leg:
         self._timer = self._loop.call_at(self.session.next_deadline(), self._on_timer)
 
     async def close(self) -> None:
-        if self.connecting is not None:
-            await self.connecting
+        if self._timer is not None:
             self._timer.cancel()
         await self._negotiator.close()

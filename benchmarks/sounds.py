@@ -26,6 +26,9 @@ SWEEP_HZ_PER_S = 800.0
 BLOCKS_PER_SWEEP = round(SWEEP_S * AUDIO_RATE_HZ / AUDIO_FRAME_SAMPLES)
 SWEEP_EDGE_S = 0.1
 """So near the end of the sweep, where it begins anew, pitch says nothing."""
+DECODER_SETTLES_FRAMES = 10
+TONE_TOLERANCE_HZ = 10
+"""Below half the distance of two tones."""
 PURITY = 0.85
 """Share of its energy that a block must have around one pitch to count as undisturbed."""
 
@@ -68,14 +71,18 @@ def encode(sound: Samples) -> list[bytes]:
 
 
 def decode(payloads: Iterable[bytes]) -> Samples:
-    """The sound of Opus payloads, mono, by FFmpeg: another decoder than the one measured."""
+    """The sound of Opus payloads, mono, by FFmpeg: another decoder than the one measured.
+
+    What comes first is left out: a decoder needs some 200 ms to find its way into a stream.
+    """
     decoder = av.CodecContext.create("libopus", "r")
     assert isinstance(decoder, AudioCodecContext)
     decoder.sample_rate = AUDIO_RATE_HZ
     decoder.format = "s16"  # type: ignore[assignment]
     decoder.layout = "mono"  # type: ignore[assignment]
     frames = [f for payload in payloads for f in decoder.decode(av.Packet(payload))]
-    return np.concatenate([f.to_ndarray().reshape(-1, 1) for f in frames]).astype(np.int16)
+    blocks = [f.to_ndarray().reshape(-1, 1) for f in frames[DECODER_SETTLES_FRAMES:]]
+    return np.concatenate([np.empty((0, 1), np.int16), *blocks])
 
 
 def pitch_hz(block: Samples) -> float | None:
@@ -103,8 +110,8 @@ def sweep_time_s(block: Samples) -> float | None:
 
 
 def is_tone(sound: Samples, frequency_hz: int) -> bool:
-    """Whether at least nine of ten blocks are that tone, and none is silent."""
+    """Whether there is sound, and at least nine of ten blocks of it are that tone."""
     blocks = [sound[i : i + AUDIO_FRAME_SAMPLES] for i in range(0, len(sound), AUDIO_FRAME_SAMPLES)]
     pitches = [pitch_hz(block) for block in blocks if len(block) == AUDIO_FRAME_SAMPLES]
-    right = sum(p is not None and abs(p - frequency_hz) < 5 for p in pitches)
+    right = sum(p is not None and abs(p - frequency_hz) < TONE_TOLERANCE_HZ for p in pitches)
     return bool(pitches) and right >= 0.9 * len(pitches)

@@ -52,8 +52,8 @@ E = TypeVar("E", bound=CallEvent)
 
 WEBRTC_RTCP_INTERVAL_S = 1.0
 PLAIN_RTCP_INTERVAL_S = 5.0
-ROSTER_CHECK_TICKS = 5
-"""The roster's timers are looked at every 50 ms."""
+ROSTER_CHECK_TICKS = 10
+"""The roster's timers are looked at every 100 ms."""
 MEASURE_TICKS = 100
 """Rates are measured every second."""
 MAX_WAITING_MESSAGES = 256
@@ -359,7 +359,7 @@ class Call(InterfaceHost):
         channel = Channel(bearer.transport, session, self.roster, render, capture)
         bearer.transport.closed = partial(self._transport_lost, channel)
         if not self._channels:
-            self.ticker.add(self._tick)
+            self.ticker.add(self._tick, ROSTER_CHECK_TICKS)
         self._channels.append(channel)
         for line in bearer.lines:
             if line.sends:
@@ -450,7 +450,7 @@ class Call(InterfaceHost):
             self._negotiator.impair(percent, seed)
 
     def _tick(self, now: float, number: int) -> None:
-        if number % ROSTER_CHECK_TICKS == 0 and self.roster.next_deadline() <= now:
+        if self.roster.next_deadline() <= now:
             self.roster.handle_timer(now)
         if number % MEASURE_TICKS == 0:
             for stream in self.streams:

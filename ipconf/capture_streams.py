@@ -17,6 +17,7 @@ from .pipelines.video_sender import EncodedVideo, VideoSender
 from .rtp_streams import Stream, StreamOwner
 from .runnable import Wish
 from .terminals.base import CaptureTerminal, Samples
+from .ticker import AUDIO_TICKS
 
 VOICE_LEVEL = 45
 """Louder than -45 dBov sets the voice flag of the level extension (RFC 6464 section 3)."""
@@ -44,7 +45,7 @@ class CaptureStream(Stream):
 
     def _read(self, terminal: CaptureTerminal, now: float) -> Samples | av.VideoFrame | None:
         try:
-            return terminal.read(now)
+            return terminal.capture(now)
         except Exception as exc:  # a terminal is anybody's code; its fault stays its own
             self.terminal_failed(terminal, exc)
             return None
@@ -80,7 +81,7 @@ class AudioCaptureStream(CaptureStream):
         super()._settle(cause)
         listen = self._wish is not Wish.STOP and bool(self._usable()) and self._channel is not None
         if listen and not self._listening:
-            self._owner.ticker.add(self._tick)
+            self._owner.ticker.add(self._tick, AUDIO_TICKS)
         elif self._listening and not listen:
             self._owner.ticker.remove(self._tick)
         self._listening = listen
@@ -103,8 +104,6 @@ class AudioCaptureStream(CaptureStream):
         self._sender = None
 
     def _tick(self, now: float, number: int) -> None:
-        if number & 1:
-            return
         mixed: Samples | None = None
         for terminal in self._captures():
             samples = self._read(terminal, now)

@@ -162,14 +162,15 @@ class Channel:
         self._handle(self.session.leave(reason, now), now)
 
     def lost(self, reason: GoneReason) -> None:
-        """The transport ended: everybody on it is gone."""
+        """The transport ended: everybody on it is gone, and what still comes is ignored."""
+        self._closed = True
+        self.transport.sink = _ignore
+        if self._timer is not None:
+            self._timer.cancel()
         now = self._loop.time()
         for source in tuple(self.session.sources.values()):
             self._source_gone(source, reason, "", now)
 
-    async def close(self) -> None:
-        """Stop the timer and close the transport; say BYE with `leave` first."""
-        self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-        await self.transport.close()
+
+def _ignore(datagram: bytes, now: float, origin: Hashable = None) -> None:
+    """The sink of a transport whose session is over."""

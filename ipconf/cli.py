@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
@@ -25,7 +27,7 @@ from .demo.story import (
     Story,
 )
 from .demo.summary import print_files, print_summary
-from .demo.verdict import judge
+from .demo.verdict import Check, judge
 from .demo.view import LiveView
 
 INTERRUPTED = 130
@@ -43,20 +45,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as exc:
         print(f"ipconf demo: cannot write there: {exc}", file=sys.stderr)
         return 2
-    console = Console(highlight=False)
+    console = _Console(highlight=False)
     try:
         asyncio.run(_play(console, log, options.headless))
     except KeyboardInterrupt:
         print_files(console, log)
         console.print("Stopped.")
+        _write(options.json, log, False, [])
         return INTERRUPTED
     with console.status("Listening to the recordings ..."):
         checks = judge(log)
     passed = all(check.passed for check in checks)
-    if options.json is not None:
-        _write(options.json, log, passed, [check.to_json() for check in checks])
+    _write(options.json, log, passed, checks)
     print_summary(console, log, checks)
     return 0 if passed else 1
+
+
+class _Console(Console):
+    """A console for a show that goes on when nobody reads it any more (`| head`)."""
+
+    def on_broken_pipe(self) -> None:
+        with contextlib.suppress(SystemExit):
+            super().on_broken_pipe()  # from now on everything goes nowhere
 
 
 async def _play(console: Console, log: DemoLog, headless: bool) -> None:
@@ -71,11 +81,17 @@ def _prepare(log: DemoLog, report: Path | None) -> None:
         party.recording.parent.mkdir(parents=True, exist_ok=True)
         party.recording.unlink(missing_ok=True)
     if report is not None:
-        report.write_text("")
+        report.open("a").close()
 
 
-def _write(report: Path, log: DemoLog, passed: bool, checks: list[dict[str, object]]) -> None:
-    values = {"program": f"ipconf {__version__}", "passed": passed, "checks": checks}
+def _write(report: Path | None, log: DemoLog, passed: bool, checks: Sequence[Check]) -> None:
+    if report is None:
+        return
+    values = {
+        "program": f"ipconf {__version__}",
+        "passed": passed,
+        "checks": [{"passed": check.passed, **asdict(check)} for check in checks],
+    }
     report.write_text(json.dumps(values | log.to_json(), indent=1) + "\n")
 
 

@@ -10,7 +10,8 @@ Events carry the live objects they are about, so that an application can act on 
         ├── CallStateChanged
         ├── CallMediaEvent    NewStream StreamFailed TerminalFailed StreamNotUsed StreamActive
         │                     StreamInactive                            (MSPI: MSP_CALL_EVENT)
-        ├── FileTerminalEvent                                           (MSPI: ITFileTerminalEvent)
+        ├── TerminalEvent     and what your own terminals tell (MSPI: ITPluggableTerminalEventSink)
+        │   └── FileTerminalEvent                                       (MSPI: ITFileTerminalEvent)
         ├── ParticipantEvent  the 13 of IPConf                          (MSPI: PARTICIPANT_EVENT)
         └── TspData           for the service provider next door, never for applications
 """
@@ -142,10 +143,25 @@ class FileCause(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileTerminalEvent(CallEvent):
-    """A file terminal started, paused, stopped, reached the end of its file, or failed."""
+class TerminalEvent(CallEvent):
+    """Something that a terminal tells; derive your own terminals' events from it.
+
+    A terminal raises it with `Terminal.post`; it reaches the calls in which the terminal is
+    selected. Decorate a derived class that has fields of its own as this one is decorated.
+    """
 
     terminal: Terminal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTerminalEvent(TerminalEvent):
+    """A file terminal started, paused, stopped, reached the end of its files, or failed.
+
+    `terminal` is the file terminal, `track` the one of its tracks that is concerned, or None when
+    all are. A call that uses several tracks hears of a change once.
+    """
+
+    track: Terminal | None = None
     state: FileState
     cause: FileCause
     error: Exception | None = None

@@ -31,6 +31,8 @@ class MediaType(enum.Enum):
 
     AUDIO = "audio"
     VIDEO = "video"
+    MULTITRACK = "multitrack"
+    """A terminal with several tracks, each of a medium of its own; never that of a stream."""
 
 
 class Direction(enum.Enum):
@@ -180,6 +182,29 @@ class IceServer(Settings):
 
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
 
+AUDIO_CODECS = ("opus", "G722", "PCMU", "PCMA", "L16")
+"""Every audio codec there is, by its name in descriptions."""
+VIDEO_CODECS = ("VP8", "H264")
+"""Every video codec there is."""
+PTIME_STEP_MS = 10
+"""Packets hold whole blocks of that much sound; every audio codec here can be cut so."""
+
+
+def _known_codecs(known: tuple[str, ...]) -> AfterValidator:
+    """Accepts some of these names in any order and case, each once, and spells them as here."""
+    spelled = {name.lower(): name for name in known}
+
+    def check(names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name.lower() not in spelled:
+                raise ValueError(f"there is no codec {name!r}; choose from {', '.join(known)}")
+        chosen = tuple(spelled[name.lower()] for name in names)
+        if len(set(chosen)) < max(1, len(chosen)):
+            raise ValueError(f"name at least one of {', '.join(known)}, and each only once")
+        return chosen
+
+    return AfterValidator(check)
+
 
 class CallSettings(Settings):
     """How a call connects and keeps track of people. Times are seconds, rates are bit/s."""
@@ -208,7 +233,23 @@ class CallSettings(Settings):
     session_bandwidth_bps: int = Field(default=1_000_000, gt=0)
     """Bandwidth of the session, of which RTCP takes 5 % (RFC 3550 section 6.2)."""
     audio_bitrate_bps: int = Field(default=32_000, ge=6_000, le=510_000)
+    """Of Opus, the only audio codec here that has a choice."""
     video_bitrate_bps: int = Field(default=500_000, ge=50_000, le=10_000_000)
+    audio_codecs: Annotated[tuple[str, ...], _known_codecs(AUDIO_CODECS)] = AUDIO_CODECS[:-1]
+    """Offered and accepted, best first. L16 takes 768 kbit/s and is used only where it is named."""
+    video_codecs: Annotated[tuple[str, ...], _known_codecs(VIDEO_CODECS)] = VIDEO_CODECS
+    """Offered and accepted, best first."""
+    ptime_ms: int = Field(default=20, ge=10, le=180, multiple_of=PTIME_STEP_MS)
+    """Sound per packet where the far end has no wish (a=ptime) or limit (a=maxptime) of its own;
+    Opus holds up to 120 ms, L16 what fits one datagram."""
+    opus_stereo: bool = False
+    """Ask for two channels of Opus, and send them to whoever asks for them."""
+    opus_fec: bool = True
+    """Ask for a coarse copy of each Opus packet in the next, and send it to whoever asks for it."""
+    opus_dtx: bool = False
+    """Let Opus pause in silence, and ask the far end to do so."""
+    silence_suppression: bool = False
+    """Send comfort noise (RFC 3389) in place of silence, with codecs that cannot pause."""
     loss_percent: float = Field(default=0.0, ge=0, le=100)
     """Datagrams dropped on purpose in this end's transport, both ways, for tests and demos."""
     loss_seed: int = 0

@@ -220,10 +220,15 @@ class Negotiator:
         if answered is not None and answered.transport.dtls is not None:
             bearer.role = answer_role(answered.transport.dtls.role, self._settings.dtls_role)
         self._opened.append(bearer)
-        await bearer.transport.open()
+        await bearer.transport.open(offering=answered is None)
         if self._settings.loss_percent:
             bearer.transport.impair(Loss(self._settings.loss_percent, self._settings.loss_seed))
         return bearer
+
+    def impair(self, percent: float, seed: int) -> None:
+        """Lose that share of the datagrams of every transport from now on; 0 heals them."""
+        for bearer in self._opened:
+            bearer.transport.impair(Loss(percent, seed) if percent else None)
 
     async def connect(self, connected: Callable[[Bearer], None]) -> None:
         """Connect every bearer, telling of each as it is ready; the others are closed.
@@ -266,7 +271,7 @@ class Negotiator:
             if mid is None or mid == bearer.mid:
                 await bearer.transport.add_remote_candidate(candidate)
 
-    async def close(self) -> None:
-        """Close every transport that was opened."""
+    async def close(self, *, silently: bool = False) -> None:
+        """Close every transport that was opened, or abandon them without a word."""
         for bearer in self._opened:
-            await bearer.transport.close()
+            await (bearer.transport.abandon() if silently else bearer.transport.close())

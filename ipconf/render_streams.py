@@ -20,8 +20,9 @@ from .model import AUDIO_FRAME_S, Cause, Direction, GoneReason, MediaType
 from .pipelines.audio_receiver import AudioReceiver
 from .pipelines.video_receiver import VideoReceiver
 from .rtp_streams import Stream, StreamOwner, SubStream
-from .runnable import Wish
+from .runnable import Runnable, Wish
 from .terminals.base import Samples, Terminal
+from .ticker import AUDIO_TICKS
 
 MEDIA_TIMEOUT_S = 5.0
 """Without a packet for so long a stream is inactive, for MEDIA_TIMEOUT, until one comes."""
@@ -36,6 +37,8 @@ MAX_SUBSTREAMS = 512
 
 class RenderStream(Stream):
     """What audio and video have in common on their way in."""
+
+    _every = 1  # ticks between calls of `_tick`
 
     def __init__(self, owner: StreamOwner, media_type: MediaType) -> None:
         super().__init__(owner, media_type, Direction.RENDER)
@@ -126,7 +129,7 @@ class RenderStream(Stream):
         self._last_packet = self._owner.now()
         if self._cause is Cause.LOCAL_REQUEST and not self._substreams:
             self._cause = Cause.REMOTE_REQUEST  # we are ready; it is the far end that begins
-        self._owner.ticker.add(self._tick)
+        self._owner.ticker.add(self._tick, self._every)
 
     def _end(self) -> None:
         self._owner.ticker.remove(self._tick)
@@ -140,9 +143,11 @@ class RenderStream(Stream):
             self._cause = Cause.MEDIA_RECOVERED
             self._set_inactive(Cause.MEDIA_TIMEOUT)
 
-    def _write(self, terminal: Terminal, media: Samples | av.VideoFrame, at: float) -> None:
+    def _write(
+        self, host: Runnable, terminal: Terminal, media: Samples | av.VideoFrame, at: float
+    ) -> None:
         try:
-            terminal.write(media, at)  # type: ignore[attr-defined]
+            terminal.render(host, media, at)  # type: ignore[attr-defined]
         except Exception as exc:  # a terminal is anybody's code; its fault stays its own
             terminal.fail(exc)
 
@@ -174,6 +179,8 @@ class RenderStream(Stream):
 class AudioRenderStream(RenderStream):
     """Mixes everybody who is heard."""
 
+    _every = AUDIO_TICKS
+
     def __init__(self, owner: StreamOwner) -> None:
         super().__init__(owner, MediaType.AUDIO)
         self.receivers: dict[SubStream, AudioReceiver] = {}
@@ -204,8 +211,6 @@ class AudioRenderStream(RenderStream):
         self._mapped({s: self._running and self._hears(s) for s in self._substreams.values()})
 
     def _tick(self, now: float, number: int) -> None:
-        if number & 1:
-            return
         self._watch_timeout(now)
         heard: list[Samples] = []
         due = now + AUDIO_FRAME_S
@@ -221,12 +226,12 @@ class AudioRenderStream(RenderStream):
                 continue
             heard.append(samples)
             for terminal in substream.usable_terminals:
-                self._write(terminal, samples, due)
+                self._write(substream, terminal, samples, due)
         if not heard:
             return
         block = heard[0] if len(heard) == 1 else mix(heard)
         for terminal in self._usable():
-            self._write(terminal, block, due)
+            self._write(self, terminal, block, due)
 
 
 class VideoRenderStream(RenderStream):
@@ -291,10 +296,10 @@ class VideoRenderStream(RenderStream):
         if not self._running or not self._owner.roster.is_enabled(substream.source, self):
             return
         for terminal in substream.usable_terminals:
-            self._write(terminal, frame, now)
+            self._write(substream, terminal, frame, now)
         for terminal, shown in tuple(self._windows.items()):
             if shown is substream:
-                self._write(terminal, frame, now)
+                self._write(self, terminal, frame, now)
 
     def _tick(self, now: float, number: int) -> None:
         self._watch_timeout(now)

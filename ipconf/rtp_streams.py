@@ -19,12 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from .engine.reception import RemoteSource
 from .events import (
     CallEvent,
-    FileCause,
-    FileState,
-    FileTerminalEvent,
     StreamActive,
     StreamFailed,
     StreamInactive,
+    TerminalEvent,
     TerminalFailed,
 )
 from .model import CallSettings, Cause, Direction, MediaType
@@ -75,6 +73,11 @@ class Stream(Runnable):
         self.meter = RateMeter()
 
     @property
+    def owner(self) -> StreamOwner:
+        """The call that it belongs to."""
+        return self._owner
+
+    @property
     def name(self) -> str:
         """For display, tells the streams of a call apart (MSPI: ITStream::get_Name)."""
         return self.identity
@@ -110,7 +113,7 @@ class Stream(Runnable):
         self._closed = True
         for terminal in self.terminals:
             self._terminals.remove(terminal)
-            terminal.detach()
+            terminal.detach(self)
 
     def _wanted(self) -> bool:
         return self._wish is Wish.RUN and bool(self._usable())
@@ -155,17 +158,8 @@ class Stream(Runnable):
         if self._wish is Wish.RUN and not self._wanted():
             self._owner.post(StreamFailed, **fields)
 
-    def terminal_event(
-        self,
-        terminal: Terminal,
-        *,
-        state: FileState,
-        cause: FileCause,
-        error: Exception | None = None,
-    ) -> None:
-        self._owner.post(
-            FileTerminalEvent, terminal=terminal, state=state, cause=cause, error=error
-        )
+    def terminal_event(self, kind: type[TerminalEvent], **fields: Any) -> None:
+        self._owner.post(kind, **fields)
 
     @abstractmethod
     def measure(self, now: float) -> None:
@@ -206,6 +200,11 @@ class SubStream(Runnable):
         self._changed = changed
 
     @property
+    def owner(self) -> StreamOwner:
+        """The call that it belongs to."""
+        return self._owner
+
+    @property
     def participant(self) -> Participant | None:
         """Whose share it is; None until the person is known."""
         return self._owner.roster.participant_of(self.source)
@@ -238,7 +237,7 @@ class SubStream(Runnable):
         self._closed = True
         for terminal in self.terminals:
             self._terminals.remove(terminal)
-            terminal.detach()
+            terminal.detach(self)
 
     def _settle(self, cause: Cause) -> None:
         self._changed(self)
@@ -249,12 +248,5 @@ class SubStream(Runnable):
             self.stream.report_failure(terminal, error)
             self._changed(self)
 
-    def terminal_event(
-        self,
-        terminal: Terminal,
-        *,
-        state: FileState,
-        cause: FileCause,
-        error: Exception | None = None,
-    ) -> None:
-        self.stream.terminal_event(terminal, state=state, cause=cause, error=error)
+    def terminal_event(self, kind: type[TerminalEvent], **fields: Any) -> None:
+        self._owner.post(kind, **fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Any
 
 from .errors import (
     ClosedError,
@@ -14,7 +15,7 @@ from .errors import (
     NotStoppedError,
     UsageError,
 )
-from .events import FileCause, FileState
+from .events import TerminalEvent
 from .model import Cause, Direction, MediaType
 from .private_ifaces import InterfaceHost
 from .terminals.base import CaptureTerminal, RenderTerminal, Terminal
@@ -96,6 +97,11 @@ class Runnable(InterfaceHost, ABC):
 
     def _take(self, terminal: Terminal) -> None:
         self._check_open()
+        if terminal.media_type is MediaType.MULTITRACK:
+            raise InvalidTerminalError(
+                f"{terminal.identity} has tracks; select the one for {self.media_type.value} of "
+                f"its `tracks` on {self.identity}"
+            )
         wanted = CaptureTerminal if self.direction is Direction.CAPTURE else RenderTerminal
         if terminal.media_type is not self.media_type or not isinstance(terminal, wanted):
             raise InvalidTerminalError(
@@ -126,7 +132,7 @@ class Runnable(InterfaceHost, ABC):
             raise InvalidTerminalError(f"{terminal.identity} is not selected on {self.identity}")
         self._terminals.remove(terminal)
         self._failed.discard(terminal)
-        terminal.detach()
+        terminal.detach(self)
 
     def start(self) -> None:
         """Run again after `pause` or `stop`; a new stream needs no start (MSPI: StartStream).
@@ -171,13 +177,11 @@ class Runnable(InterfaceHost, ABC):
     def terminal_failed(self, terminal: Terminal, error: Exception) -> None:
         """A terminal reports that it does not work (terminals.base.TerminalHost)."""
 
+    @property
     @abstractmethod
-    def terminal_event(
-        self,
-        terminal: Terminal,
-        *,
-        state: FileState,
-        cause: FileCause,
-        error: Exception | None = None,
-    ) -> None:
-        """A file terminal reports its state (terminals.base.TerminalHost)."""
+    def owner(self) -> object:
+        """The call that it belongs to (terminals.base.TerminalHost)."""
+
+    @abstractmethod
+    def terminal_event(self, kind: type[TerminalEvent], **fields: Any) -> None:
+        """A terminal raises an event (terminals.base.TerminalHost)."""

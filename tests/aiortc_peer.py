@@ -19,13 +19,14 @@ from aiortc import (
 from aiortc.codecs.vpx import VpxPayloadDescriptor
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import RtpPacket
-from peers import LIMIT_S, Picture, Witness, eventually, paint
+from peers import LIMIT_S, eventually
+from senses import Picture, Witness, paint
 
 from ipconf import Call, EventStream, MediaServiceProvider
 from ipconf.events import TspData
 from ipconf.model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from ipconf.terminals.tones import ToneTerminal
-from ipconf.tsp_data import Connect, Description
+from ipconf.tsp_data import Candidate, Connect, Description
 
 
 class _Tone(MediaStreamTrack):
@@ -142,15 +143,29 @@ class AiortcPeer(Witness):
 
     # -- signalling
 
-    async def call_us(self, msp: MediaServiceProvider, call: Call, *, bundles: bool = True) -> None:
-        """Offer, have `call` answer, and wait until both are connected."""
+    async def call_us(
+        self,
+        msp: MediaServiceProvider,
+        call: Call,
+        *,
+        bundles: bool = True,
+        trickles: bool = False,
+    ) -> None:
+        """Offer, have `call` answer, and wait until both are connected.
+
+        Without `bundles` the offer names no bundle; with `trickles` its candidates come later.
+        """
         with closing(msp.events(TspData)) as posted:
             await self.pc.setLocalDescription(await self.pc.createOffer())
-            sdp = self.pc.localDescription.sdp
-            if not bundles:
-                sdp = "".join(s for s in sdp.splitlines(True) if "a=group:BUNDLE" not in s)
+            offer = self.pc.localDescription.sdp.splitlines(keepends=True)
+            late = [line for line in offer if "candidate" in line] if trickles else []
+            hidden = [*late, *(line for line in offer if "a=group:" in line and not bundles)]
+            sdp = "".join(line for line in offer if line not in hidden)
             call.receive_tsp_data(Description(type="offer", sdp=sdp))
             await self._accept(await _description(posted, call))
+            for line in late:
+                text = line.removeprefix("a=").removeprefix("end-of-candidates").strip()
+                call.receive_tsp_data(Candidate(candidate=text, mid="0"))
         await self._connected(call)
 
     async def answer_us(self, msp: MediaServiceProvider, call: Call) -> None:

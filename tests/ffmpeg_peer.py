@@ -18,7 +18,8 @@ from typing import Any, Self
 
 import av
 import numpy as np
-from peers import AUDIO, LIMIT_S, LOCALHOST, VIDEO, Picture, Witness, paint
+from peers import LIMIT_S, LOCALHOST
+from senses import AUDIO, VIDEO, Picture, Witness, paint
 
 from ipconf import MediaType
 from ipconf.model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
@@ -51,13 +52,17 @@ def free_ports() -> int:
     raise AssertionError("no free pair of ports")
 
 
-def describe(ports: dict[MediaType, int], direction: str = "sendrecv") -> str:
-    """A description in FFmpeg's name: it listens on these ports, and sends the usual formats."""
+def describe(ports: dict[MediaType, int], *attributes: str) -> str:
+    """A description in FFmpeg's name: it listens on these ports, and sends the usual formats.
+
+    Each line gets the attributes.
+    """
     lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=FFmpeg", "c=IN IP4 127.0.0.1", "t=0 0"]
     for medium, port in ports.items():
         number = PAYLOAD_TYPES[medium]
         lines.append(f"m={medium.value} {port} RTP/AVP {number}")
-        lines += [f"a=rtpmap:{number} {FORMATS[medium]}", f"a={direction}"]
+        lines.append(f"a=rtpmap:{number} {FORMATS[medium]}")
+        lines += [f"a={attribute}" for attribute in attributes]
     return "".join(f"{line}\r\n" for line in lines)
 
 
@@ -82,8 +87,12 @@ class _Worker:
         await self.stop()
 
     async def stop(self) -> None:
-        """End it and raise what went wrong in there."""
+        """End it, and raise what went wrong in there."""
         self._stop.set()
+        await self.ended()
+
+    async def ended(self) -> None:
+        """Return when it has come to its end by itself."""
         async with asyncio.timeout(FINISH_S):
             await self._task
 
@@ -92,20 +101,32 @@ class _Worker:
 
 
 class Muxer(_Worker):
-    """FFmpeg as sender of a tone or a picture; with `cname` it sends SDES, with `bye` a BYE."""
+    """FFmpeg as sender of a tone or a picture.
+
+    With `cname` it sends SDES, with `bye` a BYE at the end, with `mux` all to one port.
+    """
 
     def __init__(
-        self, content: float | Picture, port: int, *, cname: str = "", bye: bool = False
+        self,
+        content: float | Picture,
+        port: int,
+        *,
+        cname: str = "",
+        bye: bool = False,
+        mux: bool = False,
+        ssrc: int | None = None,
     ) -> None:
         super().__init__()
         self._content = content
-        self._url = f"rtp://{LOCALHOST}:{port}"
-        self._medium = VIDEO if isinstance(content, tuple) else AUDIO
-        self._options = {"payload_type": str(PAYLOAD_TYPES[self._medium])}
+        self._url = f"rtp://{LOCALHOST}:{port}" + (f"?rtcpport={port}" if mux else "")
+        medium = VIDEO if isinstance(content, tuple) else AUDIO
+        self._options = {"payload_type": str(PAYLOAD_TYPES[medium])}
         if cname:
             self._options["cname"] = cname
         if bye:
             self._options["rtpflags"] = "send_bye"
+        if ssrc is not None:
+            self._options["ssrc"] = str(ssrc)
 
     def _work(self) -> None:
         with closing(av.open(self._url, "w", format="rtp", options=self._options)) as out:
@@ -159,15 +180,13 @@ def _pictures(out: Any, picture: Picture) -> tuple[Any, Iterator[av.VideoFrame],
 class Demuxer(_Worker, Witness):
     """FFmpeg as receiver of what our description says; it listens on `ports` of its own."""
 
-    def __init__(self, sdp: str, ports: dict[MediaType, int], *, reports: bool = False) -> None:
+    def __init__(self, sdp: str, ports: dict[MediaType, int]) -> None:
         _Worker.__init__(self)
         Witness.__init__(self)
         for medium, port in ports.items():
             sdp = re.sub(rf"m={medium.value} \d+ ", f"m={medium.value} {port} ", sdp)
         self._sdp = re.sub(r"a=rtcp:.*\r\n", "", sdp)
         self._options = {"protocol_whitelist": "rtp,udp", "analyzeduration": "0", "probesize": "32"}
-        if reports:
-            self._options["sdp_flags"] = "rtcp_to_source"
         self._loop = asyncio.get_running_loop()
 
     def _work(self) -> None:

@@ -7,26 +7,9 @@ import asyncio
 import aioice.ice
 import pytest
 from aiortc_peer import AiortcPeer
-from peers import (
-    AUDIO,
-    BLUE,
-    CAPTURE,
-    GREEN,
-    LIMIT_S,
-    LOCALHOST,
-    RED,
-    RENDER,
-    VIDEO,
-    YELLOW,
-    Ends,
-    EventLog,
-    PictureTerminal,
-    eventually,
-    provider,
-    scenario,
-    together,
-    webrtc,
-)
+from call_ends import Ends, EventLog, provider
+from peers import LIMIT_S, LOCALHOST, eventually, scenario, together, webrtc
+from senses import AUDIO, BLUE, CAPTURE, GREEN, RED, RENDER, VIDEO, YELLOW, PictureTerminal
 
 from ipconf import CallState, GoneReason, NetworkImpairment, ParticipantControl, SdesType
 from ipconf.events import CallStateChanged, NewParticipant, ParticipantLeft, StreamNotUsed
@@ -87,7 +70,7 @@ async def _measured(peer: AiortcPeer, kind: str) -> None:
             if reported is not None and reported.roundTripTime is not None:
                 break
             await asyncio.sleep(0.05)
-    assert stats["inbound-rtp"].packetsLost == 0 and stats["inbound-rtp"].packetsReceived > 20
+    assert stats["inbound-rtp"].packetsLost == 0 and stats["inbound-rtp"].packetsReceived > 5
     assert reported.packetsLost == 0 and reported.fractionLost == 0
     assert 0 < reported.roundTripTime < 0.5
     assert stats["remote-outbound-rtp"].packetsSent > 0
@@ -117,7 +100,7 @@ async def test_lost_packets_are_sent_again_both_ways() -> None:
         await peer.call_us(msp, call)
         peer.inspect()
         await together(us.sees(THEIRS), peer.sees(OURS))
-        call.query(NetworkImpairment).set_loss(10, seed=5)
+        call.query(NetworkImpairment).set_loss(20, seed=5)
         await together(
             eventually(lambda: peer.repeats >= 5, "we repeat what aiortc misses"),
             eventually(lambda: call.stats().sessions[0]["repaired"] >= 5, "aiortc repeats"),
@@ -168,3 +151,12 @@ async def test_a_transport_for_each_medium(they_offer: bool) -> None:
         await together(us.gets(660, THEIRS), peer.gets(440, OURS))
         assert len(call.stats().transports) == 2
         assert len(call.participants) == 1
+
+
+@scenario()
+async def test_candidates_come_one_by_one() -> None:
+    async with provider() as msp, AiortcPeer(660) as peer:
+        call = msp.create_call({AUDIO})
+        us = Ends(call, 440)
+        await peer.call_us(msp, call, trickles=True)
+        await together(us.gets(660), peer.gets(440))

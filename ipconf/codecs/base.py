@@ -7,26 +7,49 @@ come out as `MediaError`; what cannot be read of a packet is a `WireError`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Protocol
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import MediaError
+from ..model import AUDIO_FRAME_SAMPLES
+
 Samples = NDArray[np.int16]
 """Audio of shape (samples, channels), C-contiguous, 48 kHz."""
 
+MAX_PAYLOAD_BYTES = 1200
+"""With headers, extensions and SRTP still below the 1280 bytes that IPv6 carries anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioWishes:
+    """How this end would like to send sound; what the far end said of its format goes first."""
+
+    ptime_ms: int = 20
+    """Sound per packet."""
+    stereo: bool = True
+    """Opus: two channels where the far end asks for them."""
+    fec: bool = True
+    """Opus: redundancy where the far end asks for it."""
+    dtx: bool = False
+    """Opus: pauses in silence even where the far end does not ask for them."""
+
 
 class AudioEncoder(ABC):
-    """Encodes sound of 48 kHz in blocks of 20 ms."""
+    """Encodes sound of 48 kHz in blocks of one packet each."""
 
     channels: int
     """What `encode` takes, 1 or 2."""
+    frame_samples: int = AUDIO_FRAME_SAMPLES
+    """How many samples of 48 kHz `encode` takes."""
 
     @property
     @abstractmethod
     def bitrate_bps(self) -> int:
-        """Target bit rate; may be set at any time."""
+        """Target bit rate; may be set at any time, to no effect where the format has only one."""
 
     @bitrate_bps.setter
     @abstractmethod
@@ -34,7 +57,15 @@ class AudioEncoder(ABC):
 
     @abstractmethod
     def encode(self, samples: Samples) -> bytes | None:
-        """One payload for (960, channels) samples; None: nothing need be sent (silence)."""
+        """One payload for (frame_samples, channels); None: nothing need be sent (silence)."""
+
+    def check(self, samples: Samples) -> None:
+        """A MediaError unless the samples are what `encode` takes."""
+        if samples.shape != (self.frame_samples, self.channels) or samples.dtype != np.int16:
+            raise MediaError(
+                f"give ({self.frame_samples}, {self.channels}) samples of int16 to encode, "
+                f"not {samples.shape} of {samples.dtype}"
+            )
 
 
 class AudioDecoder(ABC):
@@ -42,6 +73,8 @@ class AudioDecoder(ABC):
 
     channels: int
     """What `decode` returns, 1 or 2."""
+    comforting: bool = False
+    """Whether the far end is silent on purpose: `conceal` gives its noise until it is heard."""
 
     @abstractmethod
     def decode(self, payload: bytes) -> Samples:

@@ -16,12 +16,11 @@ import av
 import numpy as np
 
 from ..errors import MediaError
-from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
-from .base import AudioDecoder, AudioEncoder, Samples
-from .opus_packet import MAX_PACKET_SAMPLES, packet_samples
+from ..model import AUDIO_RATE_HZ
+from .base import MAX_PAYLOAD_BYTES, AudioDecoder, AudioEncoder, Samples
+from .opus_packet import MAX_PACKET_SAMPLES, MAX_PAUSE_BYTES, packet_samples
+from .opus_settings import BANDWIDTHS_HZ, OpusSettings
 
-MAX_PAYLOAD_BYTES = 1275
-"""No frame of an Opus packet is longer (RFC 6716 section 3.4)."""
 COMPLEXITY = 5
 """Of 0..10; the upper half costs 40 % more time and is hardly heard in speech."""
 EXPECTED_LOSS_PERCENT = 10
@@ -32,15 +31,15 @@ CONCEAL_STEP_SAMPLES = AUDIO_RATE_HZ // 400
 # Numbers from opus_defines.h.
 _APPLICATION_VOIP = 2048
 _SET_BITRATE = 4002
+_SET_MAX_BANDWIDTH = 4004
+_SET_VBR = 4006
 _SET_COMPLEXITY = 4010
 _SET_INBAND_FEC = 4012
 _SET_PACKET_LOSS_PERCENT = 4014
 _SET_DTX = 4016
 _SET_SIGNAL = 4024
 _SIGNAL_VOICE = 3001
-
-_UNSENT_BYTES = 2
-"""opus_encode returning this much or less says that the packet need not be sent."""
+_BANDWIDTH_NARROWBAND = 1101
 
 
 def _candidates() -> list[str]:
@@ -89,9 +88,15 @@ def _check(library: ctypes.CDLL, doing: str, result: int) -> int:
 
 
 class LibOpusEncoder(AudioEncoder):
-    """An encoder for speech: variable bit rate, in-band redundancy, no DTX."""
+    """An encoder for speech."""
 
-    def __init__(self, library: ctypes.CDLL, channels: int, bitrate_bps: int) -> None:
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        channels: int,
+        bitrate_bps: int,
+        settings: OpusSettings = OpusSettings(),
+    ) -> None:
         error = c_int(0)
         state = library.opus_encoder_create(
             AUDIO_RATE_HZ, channels, _APPLICATION_VOIP, ctypes.byref(error)
@@ -103,12 +108,17 @@ class LibOpusEncoder(AudioEncoder):
         self._encode = library.opus_encode
         self._buffer = ctypes.create_string_buffer(MAX_PAYLOAD_BYTES)
         self._bytes = memoryview(self._buffer).cast("B")
+        self._max_bitrate_bps = settings.max_bitrate_bps
+        self._pausing = False
         self.channels = channels
+        self.frame_samples = settings.frame_samples
         for request, value in (
             (_SET_COMPLEXITY, COMPLEXITY),
-            (_SET_INBAND_FEC, 1),
-            (_SET_PACKET_LOSS_PERCENT, EXPECTED_LOSS_PERCENT),
-            (_SET_DTX, 0),
+            (_SET_INBAND_FEC, int(settings.fec)),
+            (_SET_PACKET_LOSS_PERCENT, EXPECTED_LOSS_PERCENT if settings.fec else 0),
+            (_SET_DTX, int(settings.dtx)),
+            (_SET_VBR, int(not settings.constant)),
+            (_SET_MAX_BANDWIDTH, _BANDWIDTH_NARROWBAND + BANDWIDTHS_HZ.index(settings.bandwidth_hz)),
             (_SET_SIGNAL, _SIGNAL_VOICE),
         ):
             self._control(request, value)
@@ -116,27 +126,27 @@ class LibOpusEncoder(AudioEncoder):
 
     @property
     def bitrate_bps(self) -> int:
-        """Target bit rate; may be set at any time."""
+        """Target bit rate, at most what the far end allows; may be set at any time."""
         return self._bitrate_bps
 
     @bitrate_bps.setter
     def bitrate_bps(self, value: int) -> None:
-        self._control(_SET_BITRATE, value)
-        self._bitrate_bps = value
+        self._bitrate_bps = min(value, self._max_bitrate_bps)
+        self._control(_SET_BITRATE, self._bitrate_bps)
 
     def encode(self, samples: Samples) -> bytes | None:
-        """One payload for (960, channels) samples; None: nothing need be sent (silence)."""
-        if samples.shape != (AUDIO_FRAME_SAMPLES, self.channels) or samples.dtype != np.int16:
-            raise MediaError(
-                f"give ({AUDIO_FRAME_SAMPLES}, {self.channels}) samples of int16 to encode, "
-                f"not {samples.shape} of {samples.dtype}"
-            )
+        """One payload for (frame_samples, channels) samples; None: the pause goes on.
+
+        The first packet of a pause is sent, so that the far end knows it for one.
+        """
+        self.check(samples)
         block = np.ascontiguousarray(samples)
         size = self._encode(
-            self._state, block.ctypes.data, AUDIO_FRAME_SAMPLES, self._buffer, MAX_PAYLOAD_BYTES
+            self._state, block.ctypes.data, self.frame_samples, self._buffer, MAX_PAYLOAD_BYTES
         )
         _check(self._library, "encode", size)
-        return bytes(self._bytes[:size]) if size > _UNSENT_BYTES else None
+        paused, self._pausing = self._pausing, size <= MAX_PAUSE_BYTES
+        return None if paused and self._pausing else bytes(self._bytes[:size])
 
     def _control(self, request: int, value: int) -> None:
         _check(
@@ -164,6 +174,7 @@ class LibOpusDecoder(AudioDecoder):
         expected = packet_samples(payload)
         if not expected:
             raise MediaError(f"a payload of {len(payload)} bytes is no Opus packet")
+        self.comforting = len(payload) <= MAX_PAUSE_BYTES
         samples = np.empty((expected, self.channels), np.int16)
         count = self._decode(self._state, payload, len(payload), samples.ctypes.data, expected, 0)
         if count != expected:

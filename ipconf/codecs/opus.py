@@ -18,20 +18,24 @@ from ..errors import MediaError
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from .base import AudioDecoder, AudioEncoder, Samples
 from .libopus import COMPLEXITY, EXPECTED_LOSS_PERCENT, LibOpusDecoder, LibOpusEncoder, load
-from .opus_packet import packet_samples
+from .opus_packet import MAX_PAUSE_BYTES, packet_samples
+from .opus_settings import OpusSettings
 
 _LAYOUTS = {1: "mono", 2: "stereo"}
 _TIME_BASE = Fraction(1, AUDIO_RATE_HZ)
 
 
 def create_opus_encoder(
-    channels: int, bitrate_bps: int, library: ctypes.CDLL | None = None
+    channels: int,
+    bitrate_bps: int,
+    library: ctypes.CDLL | None = None,
+    settings: OpusSettings = OpusSettings(),
 ) -> AudioEncoder:
     """An Opus encoder; `library` instead of the libopus that `load()` finds."""
     library = library or load()
     if library is None:
-        return PyAvOpusEncoder(channels, bitrate_bps)
-    return LibOpusEncoder(library, channels, bitrate_bps)
+        return PyAvOpusEncoder(channels, bitrate_bps, settings)
+    return LibOpusEncoder(library, channels, bitrate_bps, settings)
 
 
 def create_opus_decoder(channels: int, library: ctypes.CDLL | None = None) -> AudioDecoder:
@@ -54,8 +58,13 @@ def _create_context(mode: Literal["r", "w"], channels: int) -> AudioCodecContext
 class PyAvOpusEncoder(AudioEncoder):
     """Encodes with FFmpeg's wrapper of libopus."""
 
-    def __init__(self, channels: int, bitrate_bps: int) -> None:
+    def __init__(
+        self, channels: int, bitrate_bps: int, settings: OpusSettings = OpusSettings()
+    ) -> None:
         self.channels = channels
+        self.frame_samples = settings.frame_samples
+        self._settings = settings
+        self._pausing = False
         self.bitrate_bps = bitrate_bps
 
     @property
@@ -65,23 +74,30 @@ class PyAvOpusEncoder(AudioEncoder):
 
     @bitrate_bps.setter
     def bitrate_bps(self, value: int) -> None:
+        settings = self._settings
+        self._bitrate_bps = min(value, settings.max_bitrate_bps)
         context = _create_context("w", self.channels)
         context.time_base = _TIME_BASE
-        context.bit_rate = value
+        context.bit_rate = self._bitrate_bps
         context.options = {
             "application": "voip",
             "compression_level": str(COMPLEXITY),
-            "fec": "1",
-            "packet_loss": str(EXPECTED_LOSS_PERCENT),
+            "frame_duration": f"{1000 * settings.frame_samples / AUDIO_RATE_HZ:g}",
+            "fec": str(int(settings.fec)),
+            "packet_loss": str(EXPECTED_LOSS_PERCENT if settings.fec else 0),
+            "dtx": str(int(settings.dtx)),
+            "vbr": "off" if settings.constant else "on",
+            "cutoff": str(settings.bandwidth_hz),
         }
         self._context = context
-        self._bitrate_bps = value
         self._pts = 0
 
     def encode(self, samples: Samples) -> bytes | None:
-        """One payload for (960, channels) samples; None while the encoder fills up."""
-        if samples.shape != (AUDIO_FRAME_SAMPLES, self.channels) or samples.dtype != np.int16:
-            raise MediaError(f"give ({AUDIO_FRAME_SAMPLES}, {self.channels}) samples of int16")
+        """One payload for (frame_samples, channels) samples.
+
+        None while the encoder fills up, and while a pause goes on.
+        """
+        self.check(samples)
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(samples).reshape(1, -1),
             format="s16",
@@ -90,12 +106,14 @@ class PyAvOpusEncoder(AudioEncoder):
         frame.sample_rate = AUDIO_RATE_HZ
         frame.time_base = _TIME_BASE
         frame.pts = self._pts
-        self._pts += AUDIO_FRAME_SAMPLES
+        self._pts += self.frame_samples
         try:
             packets = self._context.encode(frame)
         except av.FFmpegError as exc:
             raise MediaError(f"FFmpeg failed to encode Opus: {exc}") from exc
-        return bytes(packets[0]) if packets else None
+        payload = bytes(packets[0]) if packets else b""
+        paused, self._pausing = self._pausing, len(payload) <= MAX_PAUSE_BYTES
+        return None if not payload or (paused and self._pausing) else payload
 
 
 class PyAvOpusDecoder(AudioDecoder):

@@ -6,6 +6,8 @@ from ..model import AUDIO_RATE_HZ
 
 MAX_PACKET_SAMPLES = AUDIO_RATE_HZ * 120 // 1000
 """A packet holds at most 120 ms (RFC 6716 section 3.2.5)."""
+MAX_PAUSE_BYTES = 2
+"""So short are packets of which the decoder makes nothing but comfort noise."""
 
 _SAMPLES_PER_MS = AUDIO_RATE_HZ // 1000
 

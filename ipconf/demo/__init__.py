@@ -1,0 +1,1 @@
+"""`ipconf demo`: two parties in two processes call each other, and you watch."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from .log import DemoLog, Entry, PartyLog
-from .story import ALICE, MEMBER_TIMEOUT_S, ROLES, Role, Scene
+from .story import ALICE, BOB, MEMBER_TIMEOUT_S, ROLES, Role, Scene
 
 CONNECT_TIMEOUT_S = 40.0
 """Two interpreters start, and a call may take its 30 s to connect."""
@@ -21,7 +21,7 @@ EXIT_TIMEOUT_S = 10.0
 """For a party to complete its file."""
 MAX_LINE_BYTES = 1 << 20
 MAX_COMPLAINTS = 50
-"""Lines of a party's standard error that are kept."""
+"""The latest lines of a party's standard error are kept."""
 
 
 class Audience(Protocol):
@@ -36,9 +36,6 @@ class Audience(Protocol):
     def event_came(self, role: Role, event: Entry) -> None:
         """A party tells of an event."""
 
-    def statistics_came(self, role: Role, statistics: Entry) -> None:
-        """A party tells how it is doing."""
-
 
 class Director:
     """Plays a story once and writes it down in `log`."""
@@ -51,6 +48,7 @@ class Director:
         self._connected_at: dict[str, float] = {}
         self._began = asyncio.Event()
         self._began_at = 0.0
+        self._played = False
         self._held: list[tuple[PartyLog, Entry]] = []
         self._over = {role.key: asyncio.Event() for role in ROLES}
 
@@ -61,13 +59,16 @@ class Director:
             for role in ROLES:
                 await self._start(role)
             tasks = [
-                asyncio.create_task(self._listen(party)) for party in self.log.parties.values()
+                asyncio.create_task(read(party))
+                for party in self.log.parties.values()
+                for read in (self._listen, self._keep_complaints)
             ]
             await self._perform_while(tasks)
         finally:
             await self._end()
             await asyncio.gather(*tasks)
-            self._begin()
+            if not self._began.is_set():
+                self._begin(self._held[0][1]["at"] if self._held else 0.0)
 
     async def _perform_while(self, listeners: list[asyncio.Task[None]]) -> None:
         story = asyncio.create_task(self._perform())
@@ -83,9 +84,10 @@ class Director:
 
     async def _start(self, role: Role) -> None:
         party = self.log.parties[role.key]
+        loss_percent = self.log.story.loss_percent if role == BOB else 0.0
         self._processes[role.key] = await asyncio.create_subprocess_exec(
             sys.executable, "-m", f"{__package__}.party", role.key, str(party.recording),
-            "--loss", str(self.log.story.loss_percent),
+            "--loss", str(loss_percent),
             stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=MAX_LINE_BYTES,
             start_new_session=True,  # Ctrl-C is for us; the parties complete their files
         )  # fmt: skip
@@ -99,12 +101,14 @@ class Director:
                 await self._began.wait()
         except TimeoutError:
             self.log.failure = f"the parties were not connected within {CONNECT_TIMEOUT_S:g} s"
+        if self.log.failure:
             return
         now = asyncio.get_running_loop().time
         for scene in self.log.story.scenes:
             await asyncio.sleep(self._began_at + scene.at_s - now())
             self._audience.scene_began(scene)
             self._order(scene.role, scene.order)
+        self._played = True
         with contextlib.suppress(TimeoutError):  # the verdict will miss what did not come
             async with asyncio.timeout(FAREWELL_TIMEOUT_S):
                 for over in self._over.values():
@@ -118,18 +122,17 @@ class Director:
     # -- what the parties tell
 
     async def _listen(self, party: PartyLog) -> None:
-        process = self._processes[party.role.key]
-        assert process.stdout is not None
-        assert process.stderr is not None
-        complaints = asyncio.create_task(self._keep_complaints(party, process.stderr))
-        while line := await process.stdout.readline():
+        stdout = self._processes[party.role.key].stdout
+        assert stdout is not None
+        while line := await stdout.readline():
             self._told(party, json.loads(line))
-        await complaints
 
-    async def _keep_complaints(self, party: PartyLog, stderr: asyncio.StreamReader) -> None:
+    async def _keep_complaints(self, party: PartyLog) -> None:
+        stderr = self._processes[party.role.key].stderr
+        assert stderr is not None
         while line := await stderr.readline():
-            if len(party.complaints) < MAX_COMPLAINTS:
-                party.complaints.append(line.decode(errors="replace").rstrip())
+            party.complaints.append(line.decode(errors="replace").rstrip())
+            del party.complaints[:-MAX_COMPLAINTS]
 
     def _told(self, party: PartyLog, message: Entry) -> None:
         match message.pop("kind"):
@@ -138,23 +141,29 @@ class Director:
             case "connected":
                 self._connected_at[party.role.key] = message["at"]
                 if len(self._connected_at) == len(ROLES):
-                    self._began_at = max(self._connected_at.values())
-                    self._begin()
+                    self._begin(max(self._connected_at.values()))
             case "event":
                 self._held.append((party, message))
+                if message["event"] == "CallStateChanged" and message["state"] == "disconnected":
+                    self._call_ended(party, message)
                 if self._began.is_set():
                     self._release()
-            case "statistics":
+            case "statistics" if not self._played:  # a call that ends counts nobody any more
                 party.statistics = message
-                self._audience.statistics_came(party.role, message)
             case "finished":
                 party.finished = message
 
-    def _begin(self) -> None:
-        """The time of the story is known from now on, and with it that of what came before."""
+    def _call_ended(self, party: PartyLog, event: Entry) -> None:
+        self._over[party.role.key].set()
         if not self._began.is_set():
-            self._began.set()
-            self._audience.connected()
+            self.log.failure = f"{party.role.name} could not connect: {event['error']}"
+            self._begin(event["at"])
+
+    def _begin(self, at: float) -> None:
+        """The time of the story is known from now on, and with it that of what came before."""
+        self._began_at = at
+        self._began.set()
+        self._audience.connected()
         self._release()
 
     def _release(self) -> None:
@@ -163,8 +172,6 @@ class Director:
             event["at"] = round(event["at"] - self._began_at, 4)
             party.events.append(event)
             self._audience.event_came(party.role, event)
-            if event["event"] == "CallStateChanged" and event["state"] == "disconnected":
-                self._over[party.role.key].set()
         self._held.clear()
 
     # -- the end
@@ -179,7 +186,7 @@ class Director:
                 for process in self._processes.values():
                     await process.wait()
         except TimeoutError:
-            self.log.failure = f"a party did not end within {EXIT_TIMEOUT_S:g} s"
+            self.log.failure = self.log.failure or f"a party was not gone in {EXIT_TIMEOUT_S:g} s"
             for process in self._processes.values():
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()

@@ -32,6 +32,12 @@ class Step:
         """Whether it may be that word."""
         return word == self.word or (bool(self.or_word) and word == self.or_word)
 
+    def misses(self, at: float) -> str:
+        """What a time is not, in words; nothing where it is right."""
+        if at < self.after_s - EARLY_S:
+            return f"not after {self.after_s:.1f} s"
+        return f"not before {self.before_s:.1f} s" if at > self.before_s else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:
@@ -50,10 +56,9 @@ class Chain:
             story = ", ".join(f"{word} ({at:.1f} s)" for word, at in came) or "nothing"
             return [f"{self.title}: expected {wanted}; there was {story}"]
         return [
-            f"{self.title}: {word} came at {at:.1f} s, not from {step.after_s:.1f} to "
-            f"{step.before_s:.1f} s"
+            f"{self.title}: {word} came at {at:.1f} s, {limits}"
             for step, (word, at) in pairs
-            if not step.after_s - EARLY_S <= at <= step.before_s
+            if (limits := step.misses(at))
         ]
 
 
@@ -79,7 +84,7 @@ def _call_steps(story: Story, role: Role) -> tuple[Step, ...]:
     return (
         Step("connecting"),
         Step("connected", before_s=SETTLE_S),
-        ends if role is ALICE else Step(local, story.duration_s),
+        ends if role == ALICE else Step(local, story.duration_s),
     )
 
 
@@ -90,7 +95,7 @@ def _person_steps(story: Story, role: Role) -> tuple[Step, ...]:
         Step("recovered", outage.end_s, story.duration_s),
     )
     came = Step("came", before_s=SETTLE_S)
-    if role is BOB:
+    if role == BOB:
         return came, Step(f"named {ALICE.name}"), *gone, Step("left (closed)", story.duration_s)
     # A BYE is one datagram as well; where it is lost, the goodbye of DTLS says the same wordlessly.
     bye = f"left (bye: {FAREWELL})"

@@ -31,6 +31,3 @@ class LinePrinter:
 
     def event_came(self, role: Role, event: Entry) -> None:
         self._console.print(event_line(role, event), soft_wrap=True)
-
-    def statistics_came(self, role: Role, statistics: Entry) -> None:
-        """The last ones are in the summary."""

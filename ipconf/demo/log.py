@@ -22,7 +22,7 @@ class PartyLog:
     """What this party heard and saw."""
     events: list[Entry] = field(default_factory=list)
     statistics: Entry = field(default_factory=dict)
-    """The latest while the call was connected: `CallStats.to_json`, with `people` and `name`."""
+    """The last before the farewell: `CallStats.to_json`, with `people` and the own `name`."""
     finished: Entry | None = None
     """What the recorder had to leave out; None when the process did not end by itself."""
     complaints: list[str] = field(default_factory=list)

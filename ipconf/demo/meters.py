@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from rich.text import Text
 
 from .log import Entry
+from .sentences import display_name
 from .story import Story
 
 LEVEL_CELLS = 11
@@ -14,7 +15,10 @@ QUIETEST_DBOV = -60
 """The left end of a level bar; the right end is 0 dBov."""
 LOUD_DBOV = -15
 TOO_LOUD_DBOV = -6
-HALF_CELLS = {0: "", 1: "╸"}
+EMPTY = "bright_black"
+Loss = tuple[float | None, int]
+"""A fraction of one, where it is known, and the packets that it is about."""
+NOTE_STYLES = {"vanished": "bold red"}
 
 
 @dataclass(slots=True)
@@ -24,7 +28,7 @@ class Row:
     name: str = ""
     talking: bool = False
     note: str = ""
-    """Instead of a level: that they vanished or left; or beside the name: that they are muted."""
+    """In the place of the level: that they are muted, vanished, or left."""
     level_dbov: int | None = None
     fraction_lost: float | None = None
     jitter_s: float | None = None
@@ -37,54 +41,68 @@ class Row:
 def own_row(statistics: Entry, talking: bool) -> Row:
     """The party itself: what it sends, and how the far end says that it arrives."""
     row = Row(statistics["name"], talking)
+    losses: list[Loss] = []
     for stream in statistics["streams"]:
         medium, _, direction = stream["identity"].partition(" ")
         if direction != "capture":
             continue
         row.rates_bps[medium] = stream["bit_rate_bps"]
-        row.fraction_lost = _worst(row.fraction_lost, stream["far_fraction_lost"])
+        losses.append((stream["far_fraction_lost"], stream["packets"]))
         row.jitter_s = _worst(row.jitter_s, stream["far_jitter_s"])
         row.round_trip_s = _worst(row.round_trip_s, stream["round_trip_s"])
         if medium == "audio":
             row.level_dbov = stream["level_dbov"]
         else:
             row.fps = stream["frame_rate"]
+    row.fraction_lost = _mean(losses)
     return row
 
 
 def person_row(statistics: Entry, person: Entry) -> Row:
     """Somebody else, as they arrive here."""
-    row = Row(person["name"], person["talking"], "muted" if person["muted"] else "")
+    name = display_name(person["name"], person["identity"])
+    row = Row(name, person["talking"], "muted" if person["muted"] else "")
     measured = statistics["participants"][person["identity"]]
     row.level_dbov = measured["level_dbov"]
-    row.fraction_lost, row.jitter_s = measured["fraction_lost"], measured["jitter_s"]
-    row.round_trip_s = measured["round_trip_s"]
+    row.jitter_s, row.round_trip_s = measured["jitter_s"], measured["round_trip_s"]
+    losses: list[Loss] = []
     for stream in statistics["streams"]:
         for substream in stream["substreams"]:
             if substream["participant"] == person["identity"]:
                 medium = stream["identity"].partition(" ")[0]
+                losses.append((substream["fraction_lost"], substream["packets"]))
                 row.rates_bps[medium] = substream["bit_rate_bps"]
                 row.fps = substream["frame_rate"] if medium == "video" else row.fps
+    row.fraction_lost = _mean(losses)
     return row
+
+
+def _mean(losses: list[Loss]) -> float | None:
+    """Over all packets; the worst of a few sources would look worse than the network is."""
+    known = [(fraction, packets) for fraction, packets in losses if fraction is not None]
+    total = sum(packets for _, packets in known)
+    return sum(fraction * packets for fraction, packets in known) / total if total else None
 
 
 def _worst(one: float | None, other: float | None) -> float | None:
     return max((value for value in (one, other) if value is not None), default=None)
 
 
-def level_bar(level_dbov: int | None, muted: bool) -> Text:
-    """How loud, as a bar that turns yellow and red towards its right end."""
-    level = QUIETEST_DBOV if level_dbov is None else max(QUIETEST_DBOV, min(0, level_dbov))
+def level_bar(row: Row) -> Text:
+    """How loud, as a bar that turns yellow and red towards its right end; grey without talk."""
+    if row.note:
+        return Text(row.note, NOTE_STYLES.get(row.note, "bold yellow"))
+    level = QUIETEST_DBOV if row.level_dbov is None else max(QUIETEST_DBOV, min(0, row.level_dbov))
     halves = round((1 - level / QUIETEST_DBOV) * LEVEL_CELLS * 2)
-    colour = "green"
-    if muted:
-        colour = "bright_black"
-    elif level > TOO_LOUD_DBOV:
-        colour = "red"
-    elif level > LOUD_DBOV:
-        colour = "yellow"
-    filled = "━" * (halves // 2) + HALF_CELLS[halves % 2]
-    return Text.assemble((filled, colour), ("━" * (LEVEL_CELLS - len(filled)), "grey23"))
+    filled = "━" * (halves // 2) + "╸" * (halves % 2)
+    colour = "red" if level > TOO_LOUD_DBOV else "yellow" if level > LOUD_DBOV else "green"
+    rest = "─" * (LEVEL_CELLS - len(filled))
+    return Text.assemble((filled, colour if row.talking else EMPTY), (rest, EMPTY))
+
+
+def level_number(level_dbov: int | None) -> str:
+    """A level in dBov; nothing for silence."""
+    return "" if level_dbov is None or level_dbov <= QUIETEST_DBOV else str(level_dbov)
 
 
 def per_cent(fraction: float | None) -> str:

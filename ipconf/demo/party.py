@@ -18,7 +18,6 @@ from typing import Any
 
 from ..call import Call, NetworkImpairment
 from ..errors import IpconfError
-from ..event_hub import EventStream
 from ..events import CallEvent, ParticipantEvent
 from ..model import CallSettings, CallState, Direction, Identity, MediaType, SdesType
 from ..msp import MediaServiceProvider
@@ -45,6 +44,7 @@ class Party:
         self.role = role
         self.tsp = SocketTsp(msp, self.begin)
         self._msp = msp
+        self._events = msp.events(CallEvent)
         self._recorder = recorder
         self._call: Call | None = None
         self._sources: list[CaptureTerminal] = []
@@ -59,9 +59,8 @@ class Party:
         call.stream(MediaType.VIDEO, Direction.CAPTURE).select_terminal(picture)
         call.stream(MediaType.AUDIO, Direction.RENDER).select_terminal(self._recorder.audio)
         call.stream(MediaType.VIDEO, Direction.RENDER).select_terminal(self._recorder.video)
-        events = call.events(CallEvent)  # from now on, not from when the task first runs
         reports = (
-            self._report_events(events),
+            self._report_events(),
             self._report_statistics(call),
             self._report_connection(call),
         )
@@ -75,19 +74,20 @@ class Party:
             case {"order": "rename", "name": name}, Call() as call:
                 call.local_participant.set(SdesType.NAME, name)
             case {"order": "mute", "muted": muted}, Call() as call:
+                stream = call.stream(MediaType.AUDIO, Direction.RENDER)
                 for person in call.participants:
-                    stream = call.stream(MediaType.AUDIO, Direction.RENDER)
-                    person.set_enabled(stream, not muted)
+                    if stream in person.streams:
+                        person.set_enabled(stream, not muted)
             case {"order": "lose", "percent": percent}, Call() as call:
                 call.query(NetworkImpairment).set_loss(percent, LOSS_SEED)
             case {"order": "leave", "reason": reason}, Call() as call:
-                self._tell_statistics(call)
                 await call.disconnect(reason)
 
     async def end(self) -> None:
         """Close the call and give up what we sent from; returns when everything has been told."""
         if self._call is not None:
             await self._call.close()
+        self._events.close()
         for terminal in self._sources:
             terminal.close()
             await terminal.wait_closed()
@@ -98,8 +98,8 @@ class Party:
             await call.wait_connected()
             tell("connected", at=self._msp.now())
 
-    async def _report_events(self, events: EventStream[CallEvent]) -> None:
-        async for event in events:
+    async def _report_events(self) -> None:
+        async for event in self._events:
             extra = {}
             if isinstance(event, ParticipantEvent) and event.participant is not None:
                 extra["name"] = event.participant.name
@@ -150,7 +150,7 @@ async def run(role: Role, recording: Path, loss_percent: float) -> None:
         party = Party(role, msp, recorder)
         await stack.enter_async_context(party.tsp)
         stack.push_async_callback(party.end)
-        if role is BOB:
+        if role == BOB:
             tell("listening", port=await party.tsp.listen(HOST))
         reader = await orders()
         while line := await reader.readline():

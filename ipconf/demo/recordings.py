@@ -33,22 +33,35 @@ THINNING = 4
 """Only every fourth row and column is looked at; the letters are much larger."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One picture of a recording, compared with a party's own test picture."""
+class Likeness(NamedTuple):
+    """How much a picture is like a certain party's."""
 
-    at_s: float
     name: float
     """Correlation of the light in the name's area: 1 the same name, about 0 another."""
     colour: float
     """Distance of the background's colour (U and V), 0..255."""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One picture of a recording, compared with two parties' test pictures and the one before."""
+
+    at_s: float
+    far: Likeness
+    own: Likeness
+    change: float
+    """Mean difference of the light below the name, where clock and bar are, 0..255."""
+
+
 class Traits(NamedTuple):
-    """What a picture is known by: the light in the name's area, flat, and the mean U and V."""
+    """What a picture is known by."""
 
     light: Values
+    """Of the name's area, flat."""
     colour: Values
+    """The mean U and V there."""
+    motion: Values
+    """The light of what is below, flat."""
 
 
 class Sound:
@@ -110,7 +123,7 @@ def correlation(one: Values, other: Values) -> float:
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def looks(path: Path, roles: Sequence[Role]) -> list[tuple[Look, ...]]:
+def looks(path: Path, far: Role, own: Role) -> list[Look]:
     """Every picture of a recording, compared with those that these parties send.
 
     Raises MediaError for a file without pictures.
@@ -119,23 +132,30 @@ def looks(path: Path, roles: Sequence[Role]) -> list[tuple[Look, ...]]:
         if not container.streams.video:
             raise MediaError(f"there is no picture in {path}")
         stream = container.streams.video[0]
-        references = [_traits(_picture_of(role, stream.width, stream.height)) for role in roles]
-        return [
-            tuple(_look(frame.time or 0.0, _traits(frame), reference) for reference in references)
-            for frame in container.decode(stream)
-        ]
+        references = [_traits(_picture_of(r, stream.width, stream.height)) for r in (far, own)]
+        found: list[Look] = []
+        before: Traits | None = None
+        for frame in container.decode(stream):
+            traits = _traits(frame)
+            change = 0.0 if before is None else float(np.abs(traits.motion - before.motion).mean())
+            like_far, like_own = (_likeness(traits, reference) for reference in references)
+            found.append(Look(frame.time or 0.0, like_far, like_own, change))
+            before = traits
+    return found
 
 
-def _look(at_s: float, traits: Traits, reference: Traits) -> Look:
+def _likeness(traits: Traits, reference: Traits) -> Likeness:
     colour = float(np.abs(traits.colour - reference.colour).max())
-    return Look(at_s, correlation(traits.light, reference.light), colour)
+    return Likeness(correlation(traits.light, reference.light), colour)
 
 
 def _traits(frame: av.VideoFrame) -> Traits:
-    planes = [plane_rows(plane)[:, : plane.width] for plane in frame.planes]
-    areas = [plane[: int(len(plane) * NAME_AREA)].astype(np.float64) for plane in planes]
-    light = areas[0][::THINNING, ::THINNING].reshape(-1)
-    return Traits(light, np.array([areas[1].mean(), areas[2].mean()]))
+    planes = [plane_rows(plane)[:, : plane.width].astype(np.float64) for plane in frame.planes]
+    above = [plane[: int(len(plane) * NAME_AREA)] for plane in planes]
+    thinned = planes[0][::THINNING, ::THINNING]
+    border = len(thinned) * NAME_AREA
+    light, motion = thinned[: int(border)].reshape(-1), thinned[int(border) + 1 :].reshape(-1)
+    return Traits(light, np.array([above[1].mean(), above[2].mean()]), motion)
 
 
 def _picture_of(role: Role, width: int, height: int) -> av.VideoFrame:

@@ -52,26 +52,40 @@ def phrase(event: Entry) -> Phrase:
     if kind not in PERSON_PHRASES:
         return Phrase(str(event.get("error") or ""), "bold red")
     text, style = PERSON_PHRASES[kind]
-    values = {key: str(value).replace("_", " ") for key, value in event.items()}
+    values = {key: str(value) for key, value in event.items()}
+    values["name"] = display_name(values.get("name", ""), values.get("participant", ""))
+    values["cause"] = values.get("cause", "").replace("_", " ")
     values["medium"] = values.get("substream", "").partition(" ")[0]
     values["file"] = values.get("terminal", "").rpartition(" ")[0]
     return Phrase(text.format_map(values), style)
+
+
+def display_name(name: str, identity: str) -> str:
+    """A name to show: who has only a CNAME yet is someone, for the half second until the NAME."""
+    return "someone" if name == identity else name
 
 
 def event_line(role: Role, event: Entry) -> Text:
     """One line, aligned: when, who tells it, the class of the event, what it means."""
     text, style = phrase(event)
     return Text.assemble(
-        (f"{event['at']:7.2f} ", "dim"),
+        (f"{event['at']:6.2f} ", "dim"),
         (f"{role.name:<6}", ROLE_STYLES[role.key]),
         (f"{event['event']:<{CLASS_WIDTH}} ", "dim"),
         (text, style),
+        no_wrap=True,
+        overflow="ellipsis",
     )
 
 
 def scene_line(scene: Scene) -> Text:
     """One line, aligned like those of the events."""
-    return Text.assemble((f"{scene.at_s:7.2f} ", "dim"), (f"▸ {scene.caption}", "bold magenta"))
+    return Text.assemble(
+        (f"{scene.at_s:6.2f} ", "dim"),
+        (f"▸ {scene.caption}", "bold magenta"),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
 
 
 ROLE_STYLES = {"alice": "bold bright_blue", "bob": "bold bright_magenta"}

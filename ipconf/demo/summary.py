@@ -6,14 +6,18 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .log import DemoLog, PartyLog
+from .log import DemoLog, Entry, PartyLog
 from .meters import milliseconds, own_row, per_cent, person_row
 from .sentences import ROLE_STYLES
 from .story import ROLES
 from .verdict import Check
+
+MAX_FAULTS = 8
+"""What is printed of a check that failed."""
 
 
 def print_summary(console: Console, log: DemoLog, checks: Sequence[Check]) -> None:
@@ -25,13 +29,16 @@ def print_summary(console: Console, log: DemoLog, checks: Sequence[Check]) -> No
     failed = [check for check in checks if not check.passed]
     for check in failed:
         role = log.parties[check.party].role
-        line = Text.assemble(
-            ("✗ ", "bold red"),
-            (role.name, ROLE_STYLES[role.key]),
-            f" {check.question}: ",
-            check.found,
+        console.print(
+            Text.assemble(
+                ("✗ ", "bold red"), (role.name, ROLE_STYLES[role.key]), f": {check.question}"
+            )
         )
-        console.print(line)
+        left_out = len(check.faults) - MAX_FAULTS
+        for fault in check.faults[-MAX_FAULTS:]:
+            console.print(Padding(Text(fault), (0, 0, 0, 4), expand=False))
+        if left_out > 0:
+            console.print(f"    ... and {left_out} before that, see --json")
     print_files(console, log)
     if failed:
         console.print(f"FAILED: {len(failed)} of {len(checks)} checks", style="bold red")
@@ -69,6 +76,7 @@ def _party_numbers(party: PartyLog) -> dict[str, str]:
     transports = statistics.get("transports", ())
     sessions = statistics.get("sessions", ())
     people = [person_row(statistics, person) for person in statistics.get("people", ())]
+    arrived = statistics.get("participants", {}).values()
     sent = own_row(statistics, False) if statistics else None
     counted = {
         heading: f"{sum(each[name] for each in counters):,}"
@@ -80,11 +88,15 @@ def _party_numbers(party: PartyLog) -> dict[str, str]:
         )
     }
     return counted | {
-        "loss in, latest": ", ".join(per_cent(row.fraction_lost) for row in people),
-        "loss out, latest": per_cent(sent.fraction_lost) if sent else "",
-        "jitter in": ", ".join(milliseconds(row.jitter_s) for row in people),
+        "loss since the return": ", ".join(map(_loss, arrived)),
+        "jitter": ", ".join(milliseconds(row.jitter_s) for row in people),
         "round trip": milliseconds(sent.round_trip_s) if sent else "",
     }
+
+
+def _loss(arrived: Entry) -> str:
+    expected = arrived["packets"] + arrived["lost"]
+    return per_cent(arrived["lost"] / expected if expected > 0 else None)
 
 
 def _answers(checks: Sequence[Check]) -> Table:

@@ -16,9 +16,11 @@ from rich.text import Text
 from .log import DemoLog, Entry
 from .meters import (
     LEVEL_CELLS,
+    QUIETEST_DBOV,
     Row,
     bit_rate,
     level_bar,
+    level_number,
     milliseconds,
     own_row,
     per_cent,
@@ -29,13 +31,22 @@ from .sentences import ROLE_STYLES, event_line, scene_line
 from .story import ROLES, Role, Scene
 
 REFRESH_S = 0.125
+FALL_DB = 3
+"""How far a level falls from one drawing to the next, 24 dB a second."""
 WIDE_COLUMNS = 164
 """From here on the two parties fit side by side."""
+NARROW_COLUMNS = 76
+"""Below that there is no room for names and all numbers."""
 HEADER_ROWS = 3
 PARTY_ROWS = 5
 """Frame, headings, the party itself and the other one."""
 TICKER_LINES = 200
 """More than a screen is high."""
+TECHNICAL = {
+    "NewSubStream", "SubStreamMapped", "SubStreamUnmapped", "SubStreamRemoved", "StreamActive",
+    "StreamInactive", "FileTerminalEvent", "LocalTalking", "LocalSilent",
+}  # fmt: skip
+"""Events that the panels show already, or that would crowd out the people."""
 
 
 class LiveView:
@@ -50,6 +61,7 @@ class LiveView:
         self._caption = "Two processes start and call each other"
         self._ticker: deque[Text] = deque(maxlen=TICKER_LINES)
         self._gone: dict[str, Row | None] = dict.fromkeys(self._log.parties)
+        self._levels: dict[tuple[str, str], int] = {}
         self._talks = dict.fromkeys(self._log.parties, False)
 
     async def __aenter__(self) -> Self:
@@ -79,19 +91,18 @@ class LiveView:
         self._ticker.append(scene_line(scene))
 
     def event_came(self, role: Role, event: Entry) -> None:
-        self._ticker.append(event_line(role, event))
+        if event["event"] not in TECHNICAL:
+            self._ticker.append(event_line(role, event))
         match event["event"]:
             case "LocalTalking" | "LocalSilent":
                 self._talks[role.key] = event["event"] == "LocalTalking"
             case "ParticipantTimedOut":
                 self._gone[role.key] = Row(event["name"], note="vanished")
             case "ParticipantLeft":
-                self._gone[role.key] = Row(event["name"], note="left")
+                note = "left" if event["reason"] == "bye" else "call over"
+                self._gone[role.key] = Row(event["name"], note=note)
             case "NewParticipant" | "ParticipantRecovered":
                 self._gone[role.key] = None
-
-    def statistics_came(self, role: Role, statistics: Entry) -> None:
-        """They are in the log."""
 
     # -- drawing
 
@@ -129,53 +140,63 @@ class LiveView:
         return Group(top, bar, caption)
 
     def _party(self, role: Role) -> RenderableType:
-        statistics = self._log.parties[role.key].statistics
-        table = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="bright_black")
-        table.add_column("", width=1)
-        table.add_column("", ratio=1, no_wrap=True, overflow="ellipsis")
-        table.add_column("level", width=LEVEL_CELLS, no_wrap=True)
-        for heading, width in _NUMBER_COLUMNS.items():
-            table.add_column(heading, width=width, justify="right", no_wrap=True)
-        if statistics:
-            _add(table, own_row(statistics, self._talks[role.key]), "↑")
+        party = self._log.parties[role.key]
+        table = _PeopleTable(narrow=self._console.width < NARROW_COLUMNS)
+        if party.statistics:
+            table.add(self._held(role, own_row(party.statistics, self._talks[role.key])), "↑")
             gone = self._gone[role.key]
             if gone is not None:
-                _add_gone(table, gone)
+                table.add_gone(gone)
             else:
-                for person in statistics["people"]:
-                    _add(table, person_row(statistics, person), "↓")
-        title = Text(f" {role.name} ", ROLE_STYLES[role.key])
-        style = ROLE_STYLES[role.key].removeprefix("bold ")
-        file = Text(f" {self._log.parties[role.key].recording.name} ", "dim")
+                for person in party.statistics["people"]:
+                    table.add(self._held(role, person_row(party.statistics, person)), "↓")
         return Panel(
-            table, title=title, title_align="left", subtitle=file, subtitle_align="right",
-            border_style=style,
-        )  # fmt: skip
+            table.table,
+            title=Text(role.name, ROLE_STYLES[role.key]),
+            title_align="left",
+            subtitle=Text(party.recording.name, "dim"),
+            subtitle_align="right",
+            border_style=ROLE_STYLES[role.key].removeprefix("bold "),
+        )
+
+    def _held(self, role: Role, row: Row) -> Row:
+        """The row with a level that rises at once and falls slowly, as a needle does."""
+        before = self._levels.get((role.key, row.name), QUIETEST_DBOV)
+        level = QUIETEST_DBOV if row.level_dbov is None else row.level_dbov
+        row.level_dbov = self._levels[role.key, row.name] = max(level, before - FALL_DB)
+        return row
 
 
-_NUMBER_COLUMNS = {
-    "dBov": 4, "loss": 5, "jitter": 6, "rtt": 5, "audio": 5, "video": 6, "fps": 3,
-}  # fmt: skip
+class _PeopleTable:
+    """People, a row each; a narrow one leaves out the finer numbers."""
 
+    def __init__(self, narrow: bool) -> None:
+        widths = {"dBov": 4, "loss": 5, "jitter": 6, "rtt": 5, "audio": 5, "video": 6, "fps": 3}
+        fine = ("dBov", "jitter", "rtt", "fps") if narrow else ()
+        self._headings = [heading for heading in widths if heading not in fine]
+        self.table = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="bright_black")
+        self.table.add_column("", width=1)
+        self.table.add_column("", ratio=1, no_wrap=True, overflow="ellipsis")
+        self.table.add_column("level", width=LEVEL_CELLS, no_wrap=True)
+        for heading in self._headings:
+            self.table.add_column(heading, width=widths[heading], justify="right", no_wrap=True)
 
-def _add(table: Table, row: Row, arrow: str) -> None:
-    muted = row.note == "muted"
-    name = Text(row.name).append(" muted" if muted else "", "yellow")
-    rates = {medium: f"{arrow}{bit_rate(bps)}" for medium, bps in row.rates_bps.items()}
-    table.add_row(
-        Text("●", "bold green") if row.talking else Text("○", "bright_black"),
-        name,
-        level_bar(row.level_dbov, muted),
-        "" if row.level_dbov is None else str(row.level_dbov),
-        per_cent(row.fraction_lost),
-        milliseconds(row.jitter_s),
-        milliseconds(row.round_trip_s),
-        rates.get("audio", ""),
-        rates.get("video", ""),
-        f"{row.fps:.0f}",
-    )
+    def add(self, row: Row, arrow: str) -> None:
+        cells = {
+            "dBov": level_number(row.level_dbov),
+            "loss": per_cent(row.fraction_lost),
+            "jitter": milliseconds(row.jitter_s),
+            "rtt": milliseconds(row.round_trip_s),
+            "fps": f"{row.fps:.0f}",
+        }
+        cells |= {medium: f"{arrow}{bit_rate(bps)}" for medium, bps in row.rates_bps.items()}
+        self.table.add_row(
+            Text("●", "bold green") if row.talking else Text("○", "bright_black"),
+            Text(row.name),
+            level_bar(row),
+            *(cells.get(heading, "") for heading in self._headings),
+        )
 
-
-def _add_gone(table: Table, row: Row) -> None:
-    style = "red" if row.note == "vanished" else "yellow"
-    table.add_row(Text("◌", style), Text(row.name, "bright_black"), Text(row.note, f"bold {style}"))
+    def add_gone(self, row: Row) -> None:
+        name = Text(row.name, "bright_black")
+        self.table.add_row(Text("×", "bold red"), name, level_bar(row))

@@ -16,7 +16,7 @@ import av
 import numpy as np
 
 from ..errors import MediaError, NotSupportedError
-from ..events import FileCause, FileState
+from ..events import FileCause, FileState, FileTerminalEvent
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, Direction, MediaType
 from .base import CaptureTerminal, Samples
 from .convert import check_channels, with_channels
@@ -92,8 +92,7 @@ class ClipPlayer(CaptureTerminal):
 
     def _report(self, state: FileState, cause: FileCause, error: Exception | None = None) -> None:
         self.state = state
-        if self._host is not None:
-            self._host.terminal_event(self, state=state, cause=cause, error=error)
+        self.post(FileTerminalEvent, state=state, cause=cause, error=error)
 
     def _decode(self) -> None:
         """In the thread: decode until the end, or until the player is closed."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import av
 
-from ..events import FileCause, FileState
+from ..events import FileCause, FileState, FileTerminalEvent
 from ..model import Direction, MediaType
 from .base import RenderTerminal, Samples, TerminalHost
 
@@ -62,5 +62,4 @@ class RecordingTrack(RenderTerminal):
 
     def _report(self, state: FileState, cause: FileCause, error: Exception | None = None) -> None:
         self.state = state
-        if self._host is not None:
-            self._host.terminal_event(self, state=state, cause=cause, error=error)
+        self.post(FileTerminalEvent, state=state, cause=cause, error=error)

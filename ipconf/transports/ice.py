@@ -222,15 +222,18 @@ class IceAgent:
 
     # -- datagrams
 
+    def checks(self, address: Address) -> bool:
+        """Whether this is an address of the far end, as far as checks have told by now."""
+        sender = address[:2]
+        return any(pair.remote_addr == sender for pair in self._connection._check_list)
+
     def take_dtls(self, data: bytes, address: Address) -> None:
         """Queue a datagram for the handshake, if it comes from an address that is being checked.
 
         Anybody else could end the handshake with a forged alert.
         """
         queue = self._connection._queue
-        sender = address[:2]
-        checked = any(pair.remote_addr == sender for pair in self._connection._check_list)
-        if checked and queue.qsize() < MAX_QUEUED_DTLS:
+        if self.checks(address) and queue.qsize() < MAX_QUEUED_DTLS:
             queue.put_nowait((data, COMPONENT))
         else:
             self._counters.refused += 1

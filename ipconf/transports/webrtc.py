@@ -56,7 +56,7 @@ class WebRtcTransport(SignalledTransport):
         self._time = asyncio.get_running_loop().time
         self._srtp_in: SrtpSession | None = None
         self._srtp_out: SrtpSession | None = None
-        self._early: deque[bytes] = deque(maxlen=MAX_EARLY_DATAGRAMS)
+        self._early: deque[tuple[bytes, Address]] = deque(maxlen=MAX_EARLY_DATAGRAMS)
         self._ending: asyncio.Task[None] | None = None
 
     # -- set-up
@@ -118,7 +118,7 @@ class WebRtcTransport(SignalledTransport):
             return
         first = data[0]
         if 127 < first < 192:
-            self._media_arrived(data)
+            self._media_arrived(data, address)
         elif first < 4:
             try:
                 stock(data, address)
@@ -129,17 +129,17 @@ class WebRtcTransport(SignalledTransport):
         else:
             counters.unknown += 1
 
-    def _media_arrived(self, data: bytes) -> None:
+    def _media_arrived(self, data: bytes, address: Address) -> None:
         counters, srtp = self.counters, self._srtp_in
-        if srtp is None and self.state is not TransportState.CLOSED:
-            self._early.append(data)  # the keys are on their way through aiortc's queue
+        if srtp is None and self.state is TransportState.CONNECTING and self._ice.checks(address):
+            self._early.append((data, address))  # the keys are still in aiortc's queue
             return
         try:
             if 191 < data[1] < 224:
                 plain = srtp.unprotect_rtcp(data)  # type: ignore[union-attr]
             else:
                 plain = srtp.unprotect(data)  # type: ignore[union-attr]
-        except Exception:  # pylibsrtp's errors, too short, too long, or closed
+        except Exception:  # pylibsrtp's errors, too short, too long, or no keys
             counters.unauthenticated += 1
             return
         counters.received += 1
@@ -149,7 +149,7 @@ class WebRtcTransport(SignalledTransport):
     def _take_early(self) -> None:
         """Now that keys and sink are there: what came before them."""
         while self._early:
-            self._media_arrived(self._early.popleft())
+            self._media_arrived(*self._early.popleft())
 
     def send(self, datagram: bytes) -> None:
         srtp, pair = self._srtp_out, self._ice.pair

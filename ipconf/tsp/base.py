@@ -6,6 +6,7 @@ it one (`Description`), and carries what the MSP posts as `TspData` to the far e
 
 import asyncio
 from abc import ABC, abstractmethod
+from contextlib import closing
 from typing import Self
 
 from ..call import Call
@@ -34,9 +35,10 @@ class TelephonyServiceProvider(ABC):
         self._pumps.clear()
 
     async def _pump(self, events: EventStream[TspData]) -> None:
-        async for event in events:
-            if event.call is not None:
-                await self.send(event.call, event.data)
+        with closing(events):
+            async for event in events:
+                if event.call is not None:
+                    await self.send(event.call, event.data)
 
     @abstractmethod
     async def send(self, call: Call, message: TspMessage) -> None:

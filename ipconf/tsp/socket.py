@@ -5,14 +5,16 @@ There is no authentication here: listen on an address that only your own machine
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from ..call import Call
-from ..errors import IpconfError, TransportError
-from ..model import MediaType
+from ..errors import ClosedError, IpconfError, TransportError
+from ..model import CallState, MediaType
 from ..msp import CALL_MEDIA, MediaServiceProvider
 from ..tsp_data import (
     MAX_MESSAGE_CHARACTERS,
     Connect,
+    Disconnect,
     TspMessage,
     parse_tsp_message,
 )
@@ -93,6 +95,9 @@ class SocketTsp(TelephonyServiceProvider):
         finally:
             self._writers.pop(call, None)
             writer.close()
+            if call.state in (CallState.IDLE, CallState.CONNECTING):
+                with suppress(ClosedError):
+                    call.receive_tsp_data(Disconnect(reason="the far end hung up"))
 
     async def send(self, call: Call, message: TspMessage) -> None:
         writer = self._writers.get(call)
