@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from .capture_streams import CaptureStream, make_capture_stream
 from .channel import Channel
 from .codecs.registry import FORMATS
+from .engine.reception import RemoteSource
 from .engine.rtp_wire import HeaderExtensions
 from .engine.session import RtpSession
 from .engine.session_config import Section, SessionConfig
@@ -90,7 +91,7 @@ class Call(InterfaceHost):
         self.media_types = tuple(media)
         self.ticker = provider.ticker
         self.local_participant = LocalParticipant(provider.identity, self._describe)
-        self.roster = Roster(self._post_participant)
+        self.roster = Roster(self._post_participant, mixer_of=self._mixer_of)
         self._provider = provider
         self._make_transport = make_transport
         self._hub = EventHub()
@@ -185,10 +186,9 @@ class Call(InterfaceHost):
     async def disconnect(self, reason: str = "") -> None:
         """Say BYE with `reason`, end the transports; the call can still be asked things."""
         await self._stop_connecting()
-        if self._state is CallState.CONNECTING:
-            self._tell_tsp(Disconnect(reason=reason))  # no BYE can reach the far end yet
         if self._state is not CallState.DISCONNECTED:
             await self._hang_up(reason, Cause.LOCAL_REQUEST, None)
+            self._tell_tsp(Disconnect(reason=reason))  # after the BYE, which tells more
 
     async def close(self) -> None:
         """Disconnect, give terminals back, end event streams (MSPI: ShutdownMSPCall)."""
@@ -228,6 +228,17 @@ class Call(InterfaceHost):
         event = kind(at=at, call=self, participant=person, **fields)
         self._hub.post(event)
         self._provider.post(event)
+
+    def _mixer_of(self, source: RemoteSource) -> RemoteSource | None:
+        """Who lists a contributing source: the mixer, or the only one that it can be."""
+        for channel in self._channels:
+            members = channel.session.sources
+            if members.get(source.ssrc) is not source:
+                continue
+            mixers = [m for m in members.values() if m.medium is MediaType.AUDIO]
+            listing = [m for m in mixers if source.ssrc in m.csrcs]
+            return (listing or (mixers if len(mixers) == 1 else [None]))[0]
+        return None
 
     # -- signalling
 
@@ -290,8 +301,8 @@ class Call(InterfaceHost):
         if self._state is CallState.CONNECTING:
             text = f"{self.identity} was not connected: {reason or 'the far end gave up'}"
             await self._hang_up("", Cause.REMOTE_REQUEST, TransportError(text))
-        else:
-            await self.disconnect(reason)
+        elif self._state is not CallState.DISCONNECTED:
+            await self._hang_up(reason, Cause.REMOTE_REQUEST, None)
 
     async def _give_up(self, error: IpconfError) -> None:
         self._tell_tsp(Disconnect(reason=str(error)))

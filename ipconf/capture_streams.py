@@ -30,6 +30,8 @@ class CaptureStream(Stream):
         super().__init__(owner, media_type, Direction.CAPTURE)
         self.sent_frames = 0
         """Blocks of sound or pictures that were sent."""
+        self._media_time = secrets.randbits(32)
+        """RTP timestamp at `now` = 0, the same for every sender of the stream's life."""
 
     @property
     def local_source(self) -> LocalSource | None:
@@ -90,8 +92,9 @@ class AudioCaptureStream(CaptureStream):
         assert self._agreed is not None
         now = self._owner.now()
         if self._sender is None:
+            timestamp = self._media_time + int(now * self._agreed.send.clock_rate)
             self._sender = AudioSender(
-                self._agreed.send, self._owner.settings.audio_bitrate_bps, secrets.randbits(32)
+                self._agreed.send, self._owner.settings.audio_bitrate_bps, timestamp
             )
             self._payload_type = self._agreed.send.payload_type
         else:
@@ -155,7 +158,7 @@ class VideoCaptureStream(CaptureStream):
                 self._owner.settings.video_bitrate_bps,
                 self._owner.submit,
                 self._encoded,
-                secrets.randbits(32),
+                self._media_time,
             )
         self._sender.request_key_frame()
         self._owner.ticker.add(self._tick)

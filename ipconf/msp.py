@@ -106,9 +106,10 @@ class MediaServiceProvider:
     def events(self, *kinds: type[E]) -> EventStream[E]:
         """The events of these classes, of the provider and all its calls, from now on.
 
-        Without classes: every AddressEvent and CallEvent. TspData comes only where it is named.
+        Without classes, or for `Event`: every AddressEvent and CallEvent. TspData comes only where it is named.
         """
-        return self._hub.subscribe(kinds or (AddressEvent, CallEvent))  # type: ignore[arg-type]
+        everything = not kinds or Event in kinds
+        return self._hub.subscribe((AddressEvent, CallEvent) if everything else kinds)  # type: ignore[arg-type]
 
     def receive_tsp_data(self, call: Call, message: TspMessage) -> None:
         """Take a message of the telephony service provider for a call (MSPI: ReceiveTSPData)."""

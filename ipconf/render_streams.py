@@ -185,6 +185,16 @@ class AudioRenderStream(RenderStream):
         super().__init__(owner, MediaType.AUDIO)
         self.receivers: dict[SubStream, AudioReceiver] = {}
 
+    def packet_arrived(self, packet: RtpPacket, now: float) -> None:
+        super().packet_arrived(packet, now)
+        if packet.level is not None:
+            self._owner.roster.source_level(packet.source, packet.level, now)  # type: ignore[arg-type]
+        if packet.csrc_levels and self._channel is not None:
+            members = self._channel.session.sources
+            for ssrc, level in zip(packet.csrcs, packet.csrc_levels, strict=True):
+                if ssrc in members:
+                    self._owner.roster.source_level(members[ssrc], level, now)
+
     def decoded(self, substream: SubStream) -> int:
         receiver = self.receivers.get(substream)
         return receiver.stats().decoded if receiver is not None else 0
@@ -220,8 +230,8 @@ class AudioRenderStream(RenderStream):
             if samples is None:
                 continue
             source = substream.source
-            level = source.level if source.level is not None else receiver.level
-            roster.source_level(source, level, now)
+            if source.level is None:  # no extension that tells it (RFC 6464)
+                roster.source_level(source, receiver.level, now)
             if not roster.is_enabled(source, self):
                 continue
             heard.append(samples)

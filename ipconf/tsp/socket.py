@@ -47,10 +47,13 @@ class SocketTsp(TelephonyServiceProvider):
         await super().__aexit__(*exc)
 
     async def listen(self, host: str, port: int = 0) -> int:
-        """Take calls on that address; returns the port."""
-        self._server = await asyncio.start_server(
-            self._incoming, host, port, limit=MAX_MESSAGE_CHARACTERS
-        )
+        """Take calls on that address; returns the port. TransportError if it is taken."""
+        try:
+            self._server = await asyncio.start_server(
+                self._incoming, host, port, limit=MAX_MESSAGE_CHARACTERS
+            )
+        except OSError as exc:
+            raise TransportError(f"cannot listen at {host}:{port} ({exc})") from exc
         return int(self._server.sockets[0].getsockname()[1])
 
     async def dial(self, host: str, port: int, media: Iterable[MediaType] = CALL_MEDIA) -> Call:
@@ -89,7 +92,10 @@ class SocketTsp(TelephonyServiceProvider):
     ) -> None:
         try:
             while line := await reader.readline():
-                call.receive_tsp_data(parse_tsp_message(line))
+                message = parse_tsp_message(line)
+                call.receive_tsp_data(message)
+                if isinstance(message, Disconnect):
+                    break
         except (IpconfError, OSError, ValueError):
             pass  # nonsense, a lost connection or a closed call: the signalling is over
         finally:
@@ -108,3 +114,5 @@ class SocketTsp(TelephonyServiceProvider):
             await writer.drain()
         except OSError:
             writer.close()
+        if isinstance(message, Disconnect):
+            writer.close()  # that was the last word
