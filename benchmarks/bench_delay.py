@@ -1,11 +1,12 @@
 """From mouth to ear, and how soon the jitter buffer is back after a disturbance.
 
 The sound is a sweep whose pitch tells when it was captured, so the delay of every 20 ms block can
-be heard at the far end. A block that a terminal hands over at some instant was recorded during the
-20 ms before; a block that is due at some instant is played during the 20 ms after.
+be heard at the far end: from the capture terminal's `read` to the render terminal's `write`, and to
+the time at which `write` says that the sound is due. A real microphone has recorded a block during
+the 20 ms before it hands it over.
 
-    mouth to ear: two calls in one process, codec and DTLS-SRTP on loopback, many phases of the ticks
-    recovery:     the load process plays the sweep, disturbed on purpose; a call listens
+    mouth to ear: two calls in one process, Opus and DTLS-SRTP on loopback, many phases of the ticks
+    recovery: the load process plays the sweep, disturbed on purpose; a call listens
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ RECOVERY_GOAL_S = 2.0
 LISTEN_S = 4.0
 SETTLED_S = 2.5
 """The first seconds of a call are not measured: the buffer still learns."""
-BACK_WITHIN_MS = 20.0
-"""So near its delay of before, one tick, the buffer counts as recovered."""
+BACK_WITHIN_MS = 30.0
+"""So near its delay of before the buffer counts as recovered: it leaves 25 ms too much standing
+rather than cut into sound, so its delay is not the same all the time anyway."""
 SMOOTHED_BLOCKS = 5
 STEADY_S = 0.5
 """For so long it must stay there."""
@@ -48,29 +50,30 @@ class Mouth(CaptureTerminal):
         self.read_at: list[float] = []
 
     def read(self, now: float) -> Samples:
-        block = self._blocks[len(self.read_at) % BLOCKS_PER_SWEEP]
+        block: Samples = self._blocks[len(self.read_at) % BLOCKS_PER_SWEEP]
         self.read_at.append(now)
         return block
 
 
-def _delays_ms(mouth: Mouth, ear: Ear, since: float) -> list[float]:
-    """For each undisturbed block heard, how much later it was due than it was handed over."""
+def _delays_ms(mouth: Mouth, ear: Ear, since: float) -> list[tuple[float, float]]:
+    """For each undisturbed block heard, how much after its `read` its `write` was, and is due."""
     delays = []
-    for block, due in ear.latest:
+    for block, due, written in ear.latest:
         place_s = sweep_time_s(block)
-        if place_s is None or due < since:
+        if place_s is None or written < since:
             continue
         # The latest time that this part of the sweep was said before it was heard.
         number = int(place_s / AUDIO_FRAME_S)
-        said = [at for at in mouth.read_at[number::BLOCKS_PER_SWEEP] if at < due]
+        said = [at for at in mouth.read_at[number::BLOCKS_PER_SWEEP] if at < written]
         if said:
-            into_block_s = place_s - number * AUDIO_FRAME_S
-            delays.append((due + AUDIO_FRAME_S / 2 - said[-1] - into_block_s) * 1e3)
+            spoken = said[-1] + place_s - number * AUDIO_FRAME_S
+            middle_s = AUDIO_FRAME_S / 2
+            delays.append(((written + middle_s - spoken) * 1e3, (due + middle_s - spoken) * 1e3))
     return delays
 
 
-async def _mouth_to_ear_ms(listen_s: float) -> float:
-    """The median delay of one new pair of calls."""
+async def _mouth_to_ear_ms(listen_s: float) -> tuple[float, float]:
+    """The median delays of one new pair of calls, to `write` and to what is due."""
     async with (
         MediaServiceProvider(settings=SETTINGS) as caller,
         MediaServiceProvider(settings=SETTINGS) as callee,
@@ -87,7 +90,8 @@ async def _mouth_to_ear_ms(listen_s: float) -> float:
         delays = _delays_ms(mouth, ear, other.now() - listen_s)
     if len(delays) < listen_s / AUDIO_FRAME_S * 0.7:
         raise Broken(f"of {listen_s} s of sweep only {len(delays)} blocks were heard undisturbed")
-    return median(delays)
+    written, due = zip(*delays, strict=True)
+    return median(written), median(due)
 
 
 async def _recovery(kind: str) -> tuple[float, float]:
@@ -121,16 +125,11 @@ async def run(plan: Plan) -> list[Row]:
     delays = [
         await _mouth_to_ear_ms(1.0 if plan.quick else LISTEN_S) for _ in range(plan.pick(10, 2))
     ]
-    spread = f"{min(delays):.0f} to {max(delays):.0f} ms in {len(delays)} calls"
-    rows = [
-        Row(
-            "mouth to ear: from handed over to due, median",
-            median(delays),
-            "ms",
-            DELAY_GOAL_MS,
-            f"{spread}; from recorded to played it is 20 ms more",
-        )
-    ]
+    rows = []
+    for what, values in zip(("handed over", "due"), zip(*delays, strict=True), strict=True):
+        note = f"median of each of {len(values)} calls: {min(values):.0f} to {max(values):.0f} ms"
+        name = f"mouth to ear, until sound is {what}, median"
+        rows.append(Row(name, median(values), "ms", DELAY_GOAL_MS, note))
     for kind, words in (
         ("jitter", "1 s of up to 120 ms of jitter"),
         ("stall", "300 ms without a packet, then all at once"),

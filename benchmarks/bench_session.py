@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from statistics import median
 
+from aiortc import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtp import HeaderExtensionsMap
 from aiortc.rtp import RtcpPacket as AiortcRtcp
 from aiortc.rtp import RtpPacket as AiortcRtp
@@ -90,8 +91,14 @@ def _measure_rtp(conversation: Conversation, count: int) -> tuple[float, float]:
     if len(delivered) != count or not whole or near.stats.malformed:
         raise Broken(f"{len(delivered)} of {count} RTP packets came out of the session")
     extensions = HeaderExtensionsMap()
-    extensions.audio_level = 1
-    extensions.abs_send_time = 3
+    extensions.configure(
+        RTCRtpParameters(
+            headerExtensions=[
+                RTCRtpHeaderExtensionParameters(id=number, uri=uri)
+                for uri, number in EXTENSIONS[AUDIO].items()
+            ]
+        )
+    )
 
     def parse() -> int:
         for datagram, _ in packets:

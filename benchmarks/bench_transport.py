@@ -21,6 +21,7 @@ RECEIVED_GOAL_US = 22.0
 SENT_GOAL_US = 18.0
 LEGS = 200
 QUICK_LEGS = 20
+RUNS = 3
 WARM_UP_S = 1.0
 
 
@@ -49,7 +50,7 @@ async def run(plan: Plan) -> list[Row]:
     loops = ["--asyncio", "--uvloop"] if find_spec("uvloop") else ["--asyncio"]
     legs = plan.pick(LEGS, QUICK_LEGS)
     results: dict[str, list[tuple[float, float]]] = {loop: [] for loop in loops}
-    for _ in range(min(plan.runs, 3)):
+    for _ in range(min(plan.runs, RUNS)):
         for loop, runs in results.items():
             runs.append(await _measure(loop, legs, plan.window_s))
     rows: list[Row] = []

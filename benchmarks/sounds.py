@@ -78,8 +78,8 @@ def decode(payloads: Iterable[bytes]) -> Samples:
     decoder = av.CodecContext.create("libopus", "r")
     assert isinstance(decoder, AudioCodecContext)
     decoder.sample_rate = AUDIO_RATE_HZ
-    decoder.format = "s16"  # type: ignore[assignment]
-    decoder.layout = "mono"  # type: ignore[assignment]
+    decoder.format = "s16"
+    decoder.layout = "mono"
     frames = [f for payload in payloads for f in decoder.decode(av.Packet(payload))]
     blocks = [f.to_ndarray().reshape(-1, 1) for f in frames[DECODER_SETTLES_FRAMES:]]
     return np.concatenate([np.empty((0, 1), np.int16), *blocks])

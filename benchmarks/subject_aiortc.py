@@ -32,7 +32,7 @@ _TIME_BASE = fractions.Fraction(1, AUDIO_RATE_HZ)
 
 
 class ToneTrack(MediaStreamTrack):
-    """What `ToneTerminal` sends, ready-made, 20 ms at a time and not earlier than it is due."""
+    """The same sound as `ReadyTone`, 20 ms at a time and not earlier than it is due."""
 
     kind = "audio"
 
@@ -61,6 +61,7 @@ class AiortcSubject:
     def __init__(self, *, sends: bool) -> None:
         self._sends = sends
         self._peers: list[RTCPeerConnection] = []
+        self._connected: list[asyncio.Event] = []
         self._heard: list[deque[av.AudioFrame]] = []
         self._counts: list[int] = []
         self._listeners: list[asyncio.Task[None]] = []
@@ -75,6 +76,14 @@ class AiortcSubject:
         """One more connection: its offer."""
         peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         number = len(self._peers)
+        connected = asyncio.Event()
+
+        def state_changed() -> None:
+            if peer.connectionState == "connected":
+                connected.set()
+
+        peer.on("connectionstatechange", state_changed)
+        self._connected.append(connected)
         self._peers.append(peer)
         if self._sends:
             peer.addTransceiver(ToneTrack(tone_hz(number)), direction="sendonly")
@@ -89,8 +98,7 @@ class AiortcSubject:
         """Connect the latest one."""
         peer = self._peers[-1]
         await peer.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
-        while peer.connectionState != "connected":
-            await asyncio.sleep(0.01)
+        await self._connected[-1].wait()
         if not self._sends:
             track = peer.getTransceivers()[0].receiver.track
             self._listeners.append(asyncio.ensure_future(self._listen(track, len(self._peers) - 1)))

@@ -14,11 +14,14 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+import av
+
 from ipconf.call import Call
 from ipconf.model import Direction, MediaType
 from ipconf.msp import MediaServiceProvider
+from ipconf.terminals.base import RenderTerminal, Samples
 from ipconf.terminals.pictures import TestPictureTerminal
-from ipconf.terminals.tones import NullTerminal, ToneTerminal
+from ipconf.terminals.tones import ToneTerminal
 from ipconf.tsp.loopback import LoopbackTsp
 
 from .children import Commands, serve
@@ -28,8 +31,20 @@ from .legs import SETTINGS
 PICTURES_PER_S = 2.0
 """Few, so that many pictures can be coded at a time; memory does not depend on it."""
 MEDIA_TIMEOUT_S = 60.0
-AT_ONCE = 10
+AUDIO_AT_ONCE = 10
 """Pairs of calls that are set up together."""
+VIDEO_AT_ONCE = 2
+
+
+class Witness(RenderTerminal):
+    """Knows whether it was given anything."""
+
+    def __init__(self, media_type: MediaType) -> None:
+        super().__init__("witness", media_type, Direction.RENDER)
+        self.given = asyncio.Event()
+
+    def write(self, media: Samples | av.VideoFrame, at: float) -> None:
+        self.given.set()
 
 
 class CallsSubject:
@@ -51,12 +66,13 @@ class CallsSubject:
         await self._flowing(self._held)
         return asdict(holdings())
 
-    async def churn(self, pairs: int) -> dict[str, Any]:
+    async def churn(self, pairs: int, video: bool) -> dict[str, Any]:
         """Make and close so many pairs: what is left, and the CPU seconds of that."""
         cpu = time.process_time()
         made: list[weakref.ref[Call]] = []
-        for _ in range(pairs // AT_ONCE):
-            group = await asyncio.gather(*(self._connect(False) for _ in range(AT_ONCE)))
+        at_once = min(pairs, VIDEO_AT_ONCE if video else AUDIO_AT_ONCE)
+        for _ in range(pairs // at_once):
+            group = await asyncio.gather(*(self._connect(video) for _ in range(at_once)))
             await self._flowing(group)
             for call in (call for pair in group for call in pair):
                 made.append(weakref.ref(call))
@@ -79,7 +95,7 @@ class CallsSubject:
         for call in pair:
             call.stream(MediaType.AUDIO, Direction.CAPTURE).select_terminal(ToneTerminal())
             for medium in media:
-                call.stream(medium, Direction.RENDER).select_terminal(NullTerminal(medium))
+                call.stream(medium, Direction.RENDER).select_terminal(Witness(medium))
             if video:
                 picture = TestPictureTerminal(call.identity, fps=PICTURES_PER_S)
                 call.stream(MediaType.VIDEO, Direction.CAPTURE).select_terminal(picture)
@@ -87,18 +103,19 @@ class CallsSubject:
 
     async def _flowing(self, pairs: Iterable[tuple[Call, Call]]) -> None:
         """Return once every terminal has been given something since now."""
-        ears = [
+        witnesses = [
             terminal
             for pair in pairs
             for call in pair
             for stream in call.streams
             for terminal in stream.terminals
-            if isinstance(terminal, NullTerminal)
+            if isinstance(terminal, Witness)
         ]
-        before = [ear.blocks for ear in ears]
+        for witness in witnesses:
+            witness.given.clear()
         async with asyncio.timeout(MEDIA_TIMEOUT_S):
-            while any(ear.blocks == b for ear, b in zip(ears, before, strict=True)):
-                await asyncio.sleep(0.02)
+            for witness in witnesses:
+                await witness.given.wait()
 
     async def close(self) -> None:
         if self._entered:

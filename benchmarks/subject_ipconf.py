@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections import deque
 from contextlib import closing
@@ -15,34 +16,48 @@ import numpy as np
 
 from ipconf.call import Call
 from ipconf.events import TspData
-from ipconf.model import Direction, MediaType
+from ipconf.model import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES, Direction, MediaType
 from ipconf.msp import MediaServiceProvider
-from ipconf.terminals.base import RenderTerminal, Samples
-from ipconf.terminals.tones import ToneTerminal
+from ipconf.terminals.base import CaptureTerminal, RenderTerminal, Samples
 from ipconf.tsp_data import Connect, Description
 
 from .children import Commands, serve
 from .gauges import cpu_share, resident_bytes, threads
 from .legs import SETTINGS
-from .sounds import is_tone, sweep_time_s, tone_hz
+from .sounds import is_tone, sweep_time_s, tone, tone_hz
 
 KEPT_BLOCKS = 1000
 """20 s of sound."""
 CHECKED_BLOCKS = 50
 
 
+class ReadyTone(CaptureTerminal):
+    """A tone that costs next to nothing: it is there already."""
+
+    def __init__(self, frequency_hz: int) -> None:
+        super().__init__("tone", MediaType.AUDIO, Direction.CAPTURE)
+        self._blocks = tone(frequency_hz).reshape(-1, AUDIO_FRAME_SAMPLES, 1)
+        self._next = 0
+
+    def read(self, now: float) -> Samples:
+        block: Samples = self._blocks[self._next % len(self._blocks)]
+        self._next += 1
+        return block
+
+
 class Ear(RenderTerminal):
-    """Keeps the latest sound, and when it was due."""
+    """Keeps the latest sound, when it was due, and when it came."""
 
     def __init__(self) -> None:
         super().__init__("ear", MediaType.AUDIO, Direction.RENDER)
         self.blocks = 0
-        self.latest: deque[tuple[Samples, float]] = deque(maxlen=KEPT_BLOCKS)
+        self.latest: deque[tuple[Samples, float, float]] = deque(maxlen=KEPT_BLOCKS)
+        self._now = asyncio.get_running_loop().time
 
     def write(self, media: Samples | av.VideoFrame, at: float) -> None:
         assert isinstance(media, np.ndarray)
         self.blocks += 1
-        self.latest.append((media, at))
+        self.latest.append((media, at, self._now()))
 
 
 class IpconfSubject:
@@ -69,8 +84,8 @@ class IpconfSubject:
             self._entered = True
         call = self._provider.create_call({MediaType.AUDIO})
         if self._sends:
-            tone = ToneTerminal(tone_hz(len(self._calls)))
-            call.stream(MediaType.AUDIO, Direction.CAPTURE).select_terminal(tone)
+            mouth = ReadyTone(tone_hz(len(self._calls)))
+            call.stream(MediaType.AUDIO, Direction.CAPTURE).select_terminal(mouth)
         else:
             self._ears.append(Ear())
             call.stream(MediaType.AUDIO, Direction.RENDER).select_terminal(self._ears[-1])
@@ -94,7 +109,7 @@ class IpconfSubject:
         cpu, passed = await cpu_share(seconds)
         blocks = [ear.blocks - b for ear, b in zip(self._ears, before, strict=True)]
         tones = [
-            is_tone(np.concatenate([b for b, _ in list(ear.latest)[-CHECKED_BLOCKS:]]), tone_hz(n))
+            is_tone(np.concatenate([b[0] for b in list(ear.latest)[-CHECKED_BLOCKS:]]), tone_hz(n))
             for n, ear in enumerate(self._ears)
         ]
         return {
@@ -112,10 +127,10 @@ class IpconfSubject:
         The sweep repeats every `period_s` and was sent at `epoch_s` for the first time.
         """
         found = []
-        for block, at in self._ears[0].latest:
+        for block, at, _ in self._ears[0].latest:
             place_s = sweep_time_s(block)
             if place_s is not None:
-                middle_s = at + len(block) / 2 / 48_000
+                middle_s = at + AUDIO_FRAME_S / 2
                 found.append((at, (middle_s - epoch_s - place_s) % period_s))
         return found
 

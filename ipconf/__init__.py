@@ -8,7 +8,7 @@ interfaces in `ipconf.private_ifaces`.
 from .call import Call, NetworkImpairment
 from .errors import IpconfError
 from .event_hub import EventStream
-from .events import Event
+from .events import Event, TerminalEvent
 from .model import (
     CallSettings,
     CallState,
@@ -26,9 +26,10 @@ from .private_ifaces import ParticipantControl, ParticipantSubStreamControl
 from .rtp_streams import Stream, SubStream
 from .stats import CallStats, StreamStats, SubStreamStats
 from .terminals.base import CaptureTerminal, RenderTerminal, Terminal
-from .terminals.files import ClipPlayer, FileRecorder
+from .terminals.files import ClipPlayer, FilePlayback, FileRecorder
 from .terminals.memory import MediaStreamTerminal
 from .terminals.pictures import TestPictureTerminal
+from .terminals.registry import TerminalClass
 from .terminals.tones import NullTerminal, ToneTerminal
 from .tsp.base import TelephonyServiceProvider
 from .tsp.loopback import LoopbackTsp
@@ -45,6 +46,7 @@ __all__ = [
     "Direction",
     "Event",
     "EventStream",
+    "FilePlayback",
     "FileRecorder",
     "GoneReason",
     "IceServer",
@@ -70,6 +72,8 @@ __all__ = [
     "SubStreamStats",
     "TelephonyServiceProvider",
     "Terminal",
+    "TerminalClass",
+    "TerminalEvent",
     "TestPictureTerminal",
     "ToneTerminal",
     "__version__",

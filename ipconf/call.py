@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from .capture_streams import CaptureStream, make_capture_stream
 from .channel import Channel
-from .codecs.registry import FORMATS
+from .codecs.registry import offered_formats
 from .engine.reception import RemoteSource
 from .engine.rtp_wire import HeaderExtensions
 from .engine.session import RtpSession
@@ -230,14 +230,12 @@ class Call(InterfaceHost):
         self._provider.post(event)
 
     def _mixer_of(self, source: RemoteSource) -> RemoteSource | None:
-        """Who lists a contributing source: the mixer, or the only one that it can be."""
+        """Who mixed a contributing source: the one source of its session that sends sound."""
         for channel in self._channels:
             members = channel.session.sources
-            if members.get(source.ssrc) is not source:
-                continue
-            mixers = [m for m in members.values() if m.medium is MediaType.AUDIO]
-            listing = [m for m in mixers if source.ssrc in m.csrcs]
-            return (listing or (mixers if len(mixers) == 1 else [None]))[0]
+            if members.get(source.ssrc) is source:
+                mixers = [m for m in members.values() if m.medium is MediaType.AUDIO]
+                return mixers[0] if len(mixers) == 1 else None
         return None
 
     # -- signalling
@@ -313,7 +311,7 @@ class Call(InterfaceHost):
         await self._stop_connecting()
         await self._drop_channels(Cause.REMOTE_REQUEST, GoneReason.TIMEOUT, silently=True)
         self._set_state(CallState.CONNECTING, Cause.UNKNOWN)
-        formats = {medium: FORMATS[medium] for medium in self.media_types}
+        formats = {m: offered_formats(m, self.settings) for m in self.media_types}
         make = partial(self._make_transport, self.settings)
         self._negotiator = Negotiator(formats, self.settings, make, self.local_participant.identity)
         return self._negotiator
@@ -389,7 +387,7 @@ class Call(InterfaceHost):
                     mid=line.mid,
                     medium=line.medium,
                     formats=line.receive,
-                    sent=(line.send,),
+                    sent=(line.send, *line.riding),
                     ssrcs=line.ssrcs,
                     repair=line.repair,
                     local_ssrc=negotiator.ssrcs[line.medium],

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 
+from .codecs.base import AudioWishes
+from .codecs.registry import is_comfort_noise
 from .engine.local_source import LocalSource
 from .engine.speakers import level_of
 from .model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, Cause, Direction, MediaType
@@ -19,8 +23,15 @@ from .runnable import Wish
 from .terminals.base import CaptureTerminal, Samples
 from .ticker import AUDIO_TICKS
 
+if TYPE_CHECKING:
+    from .transports.negotiation import Agreed
+
 VOICE_LEVEL = 45
 """Louder than -45 dBov sets the voice flag of the level extension (RFC 6464 section 3)."""
+KEY_FRAME_REQUESTS = frozenset({"nack pli", "ccm fir"})
+"""Feedback by which a far end can ask for a key frame (RFC 4585, RFC 5104)."""
+UNASKED_KEY_FRAME_S = 2.0
+"""A far end that cannot ask gets a key frame so often, or it would wait for one for ever."""
 
 
 class CaptureStream(Stream):
@@ -73,7 +84,6 @@ class AudioCaptureStream(CaptureStream):
     def __init__(self, owner: StreamOwner) -> None:
         super().__init__(owner, MediaType.AUDIO)
         self._sender: AudioSender | None = None
-        self._payload_type = 0
         self._next_at = 0.0
         self._listening = False
         self.level = 127
@@ -92,13 +102,26 @@ class AudioCaptureStream(CaptureStream):
         assert self._agreed is not None
         now = self._owner.now()
         if self._sender is None:
-            timestamp = self._media_time + int(now * self._agreed.send.clock_rate)
-            self._sender = AudioSender(
-                self._agreed.send, self._owner.settings.audio_bitrate_bps, timestamp
-            )
-            self._payload_type = self._agreed.send.payload_type
+            self._sender = self._make_sender(self._agreed, now)
         else:
             self._sender.skip(max(0, int((now - self._next_at) * AUDIO_RATE_HZ)))
+
+    def _make_sender(self, agreed: Agreed, now: float) -> AudioSender:
+        settings = self._owner.settings
+        wishes = AudioWishes(
+            ptime_ms=settings.ptime_ms,
+            stereo=settings.opus_stereo,
+            fec=settings.opus_fec,
+            dtx=settings.opus_dtx,
+        )
+        noise = next((f for f in agreed.riding if is_comfort_noise(f)), None)
+        return AudioSender(
+            agreed.send,
+            settings.audio_bitrate_bps,
+            self._media_time + int(now * agreed.send.clock_rate),
+            wishes=wishes,
+            noise=noise if settings.silence_suppression else None,
+        )
 
     def _end(self) -> None:
         self._next_at = self._owner.now()
@@ -123,16 +146,16 @@ class AudioCaptureStream(CaptureStream):
         channel, sender, agreed = self._channel, self._sender, self._agreed
         if channel is None or sender is None or agreed is None:
             return
-        for payload, timestamp, marker, level in sender.push(samples):
+        for packet in sender.push(samples):
             channel.send(
                 agreed.mid,
-                self._payload_type,
-                timestamp,
-                payload,
+                packet.payload_type,
+                packet.timestamp,
+                packet.payload,
                 now,
-                marker=marker,
-                level=level,
-                voice=level <= VOICE_LEVEL,
+                marker=packet.marker,
+                level=packet.level,
+                voice=packet.level <= VOICE_LEVEL,
             )
             self.sent_frames += 1
         self._set_active()
@@ -149,6 +172,7 @@ class VideoCaptureStream(CaptureStream):
     def __init__(self, owner: StreamOwner) -> None:
         super().__init__(owner, MediaType.VIDEO)
         self._sender: VideoSender | None = None
+        self._key_frame_at = self._key_frame_every_s = math.inf
 
     def _begin(self) -> None:
         assert self._agreed is not None
@@ -161,6 +185,9 @@ class VideoCaptureStream(CaptureStream):
                 self._media_time,
             )
         self._sender.request_key_frame()
+        can_ask = KEY_FRAME_REQUESTS & self._agreed.send.feedback
+        self._key_frame_every_s = math.inf if can_ask else UNASKED_KEY_FRAME_S
+        self._key_frame_at = self._owner.now() + self._key_frame_every_s
         self._owner.ticker.add(self._tick)
 
     def _end(self) -> None:
@@ -172,6 +199,9 @@ class VideoCaptureStream(CaptureStream):
             self._sender = None
 
     def _tick(self, now: float, number: int) -> None:
+        if now >= self._key_frame_at:
+            self._key_frame_at = now + self._key_frame_every_s
+            self.key_frame_requested()
         for terminal in self._captures():
             frame = self._read(terminal, now)
             if isinstance(frame, av.VideoFrame) and self._sender is not None:

@@ -186,8 +186,8 @@ AUDIO_CODECS = ("opus", "G722", "PCMU", "PCMA", "L16")
 """Every audio codec there is, by its name in descriptions."""
 VIDEO_CODECS = ("VP8", "H264")
 """Every video codec there is."""
-PTIME_STEP_MS = 10
-"""Packets hold whole blocks of that much sound; every audio codec here can be cut so."""
+DEFAULT_PTIME_MS = 20
+"""Sound per packet where nobody says anything (RFC 3551 section 4.2)."""
 
 
 def _known_codecs(known: tuple[str, ...]) -> AfterValidator:
@@ -239,7 +239,7 @@ class CallSettings(Settings):
     """Offered and accepted, best first. L16 takes 768 kbit/s and is used only where it is named."""
     video_codecs: Annotated[tuple[str, ...], _known_codecs(VIDEO_CODECS)] = VIDEO_CODECS
     """Offered and accepted, best first."""
-    ptime_ms: int = Field(default=20, ge=10, le=180, multiple_of=PTIME_STEP_MS)
+    ptime_ms: int = Field(default=DEFAULT_PTIME_MS, ge=10, le=180, multiple_of=10)
     """Sound per packet where the far end has no wish (a=ptime) or limit (a=maxptime) of its own;
     Opus holds up to 120 ms, L16 what fits one datagram."""
     opus_stereo: bool = False

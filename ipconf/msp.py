@@ -13,6 +13,7 @@ from .errors import ClosedError, InvalidMediaTypeError, InvalidStreamError
 from .event_hub import EventHub, EventStream
 from .events import AddressEvent, CallEvent, Event
 from .model import CallSettings, Identity, MediaType
+from .terminals.base import Terminal
 from .terminals.registry import TerminalRegistry
 from .ticker import Ticker
 from .transports.base import SignalledTransport
@@ -43,7 +44,7 @@ class MediaServiceProvider:
     ) -> None:
         self.identity = identity or Identity()
         self.settings = settings or CallSettings()
-        self.terminals = TerminalRegistry()
+        self.terminals = TerminalRegistry(announce=self._device_changed)
         self._hub = EventHub()
         self._calls: list[Call] = []
         self._numbers = count(1)
@@ -131,6 +132,10 @@ class MediaServiceProvider:
         """A call has closed."""
         if call in self._calls:
             self._calls.remove(call)
+
+    def _device_changed(self, kind: type[AddressEvent], terminal: Terminal) -> None:
+        if getattr(self, "_open", False):
+            self.post(kind(at=self.now(), terminal=terminal))
 
     def _make_transport(self, settings: CallSettings) -> SignalledTransport:
         if settings.transport == "rtp":

@@ -102,6 +102,7 @@ class RenderStream(Stream):
             self.refused += 1
             return None
         substream = SubStream(self, self._owner, source, self._substream_changed)
+        substream.meter.sample(0, 0, now)
         self._substreams[source] = substream
         self._owner.roster.substream_added(substream, now)
         if self._channel is not None:

@@ -144,12 +144,7 @@ class AiortcPeer(Witness):
     # -- signalling
 
     async def call_us(
-        self,
-        msp: MediaServiceProvider,
-        call: Call,
-        *,
-        bundles: bool = True,
-        trickles: bool = False,
+        self, msp: MediaServiceProvider, call: Call, *, bundles: bool = True, trickles: bool = False
     ) -> None:
         """Offer, have `call` answer, and wait until both are connected.
 

@@ -58,7 +58,7 @@ def millisecond_payload(duration_ms: int) -> bytes:
 
 def plain_buffer() -> AudioJitterBuffer:
     """A buffer for payloads of `millisecond_payload`."""
-    return AudioJitterBuffer(RATE, lambda payload: len(payload) * TICKS_PER_BYTE)
+    return AudioJitterBuffer(RATE, lambda packet: len(packet.payload) * TICKS_PER_BYTE)
 
 
 @cache

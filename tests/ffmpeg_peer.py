@@ -178,14 +178,19 @@ def _pictures(out: Any, picture: Picture) -> tuple[Any, Iterator[av.VideoFrame],
 
 
 class Demuxer(_Worker, Witness):
-    """FFmpeg as receiver of what our description says; it listens on `ports` of its own."""
+    """FFmpeg as receiver of what our description says; it listens on `ports` of its own.
+
+    It knows one format a line, so it gets to see only those that its own description names.
+    """
 
     def __init__(self, sdp: str, ports: dict[MediaType, int]) -> None:
         _Worker.__init__(self)
         Witness.__init__(self)
         for medium, port in ports.items():
-            sdp = re.sub(rf"m={medium.value} \d+ ", f"m={medium.value} {port} ", sdp)
-        self._sdp = re.sub(r"a=rtcp:.*\r\n", "", sdp)
+            line = f"m={medium.value} {port} RTP/AVP {PAYLOAD_TYPES[medium]}\r\n"
+            sdp = re.sub(rf"m={medium.value} .*\r\n", line, sdp)
+        known = "|".join(str(number) for number in PAYLOAD_TYPES.values())
+        self._sdp = re.sub(rf"a=(rtcp:|(rtpmap|fmtp|rtcp-fb):(?!({known}) )).*\r\n", "", sdp)
         self._options = {"protocol_whitelist": "rtp,udp", "analyzeduration": "0", "probesize": "32"}
         self._loop = asyncio.get_running_loop()
 

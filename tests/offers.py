@@ -10,13 +10,25 @@ from aiortc import RTCDtlsParameters, RTCIceCandidate, RTCIceParameters
 from aiortc.rtcdtlstransport import RTCDtlsFingerprint
 from aiortc.sdp import MediaDescription
 
-from ipconf.codecs.registry import FORMATS
+from ipconf.engine.session_config import PayloadFormat
 from ipconf.model import CallSettings, MediaType
 from ipconf.negotiator import Negotiator
 from ipconf.transports.base import Loss, SignalledTransport
 from ipconf.transports.description import PlainLine, WebRtcLine
 
 AUDIO, VIDEO = MediaType.AUDIO, MediaType.VIDEO
+_FEEDBACK = frozenset({"nack", "nack pli", "ccm fir", "goog-remb"})
+FORMATS = {
+    AUDIO: (
+        PayloadFormat(111, "opus", 48_000, 2, {"minptime": "10", "useinbandfec": "1"}),
+        PayloadFormat(110, "telephone-event", 48_000, parameters={"0-15": ""}),
+    ),
+    VIDEO: (
+        PayloadFormat(96, "VP8", 90_000, feedback=_FEEDBACK),
+        PayloadFormat(97, "rtx", 90_000, parameters={"apt": "96"}, apt=96),
+    ),
+}
+"""What these negotiators offer; which codecs there really are is not the matter here."""
 DIGEST = ":".join(["5A"] * 32)
 _KEYS = f"""a=ice-ufrag:aB3d
 a=ice-pwd:0123456789abcdefghijklmn

@@ -40,9 +40,9 @@ def scenario(
     def decorate(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
         @functools.wraps(test)
         def run(*args: Any, **kwargs: Any) -> None:
-            before = _threads(), _sockets()
+            before = _threads(), open_sockets()
             asyncio.run(_bounded(test(*args, **kwargs), limit_s))
-            assert (_threads(), _sockets()) == before, "threads or sockets are left"
+            assert (_threads(), open_sockets()) == before, "threads or sockets are left"
 
         return run
 
@@ -63,7 +63,7 @@ def _threads() -> set[str]:
     return {thread.name for thread in threading.enumerate()}
 
 
-def _sockets() -> int:
+def open_sockets() -> int:
     """How many sockets this process has open, where the system tells."""
     count = 0
     for entry in Path("/proc/self/fd").glob("*"):

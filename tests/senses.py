@@ -32,7 +32,7 @@ Picture = tuple[Colour, Colour]
 """The colours of the left and the right half."""
 ALICE: Picture = (RED, GREEN)
 BOB: Picture = (BLUE, YELLOW)
-"""What the two show, and our end and theirs."""
+"""What the two show."""
 
 
 def dominant_frequency(samples: Samples) -> float:
@@ -47,7 +47,7 @@ def _spectrum(samples: Samples) -> NDArray[np.float64]:
 
 def level_dbov(samples: Samples) -> float:
     """Mean power in dB below a square wave of full scale."""
-    power = np.mean(np.square(samples.astype(np.float64))) / 32768**2
+    power = np.sum(np.square(samples.astype(np.float64))) / max(samples.size, 1) / 32768**2
     return float(10 * np.log10(max(power, 1e-13)))
 
 
@@ -127,7 +127,8 @@ class Witness:
                     else:
                         sound = np.concatenate((sound, block[:, :1]))[-TONE_SAMPLES:]
         except TimeoutError:
-            what = f"{dominant_frequency(sound):.0f} Hz at {level_dbov(sound):.1f} dBov"
+            heard = f"{dominant_frequency(sound):.0f} Hz at {level_dbov(sound):.1f} dBov"
+            what = heard if len(sound) else "silence"
             raise AssertionError(f"{what} instead of {hz} Hz at {dbov} dBov") from None
 
     async def sees(self, picture: Picture, count: int = 5) -> None:

@@ -556,4 +556,4 @@ async def _answering(offer: str) -> AsyncIterator[str]:
 
 def test_candidates_are_plain_values() -> None:
     """Candidates are made from text and compared; nothing else of aiortc's is needed for them."""
-    assert candidate(9) == RTCIceCandidate(1, "1", LOCALHOST, 9, 1, "udp", "host")
+    assert candidate(9) == RTCIceCandidate(1, "1", LOCALHOST, 9, (1 << 31) - 1, "udp", "host")

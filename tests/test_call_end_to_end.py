@@ -6,17 +6,10 @@ import asyncio
 
 import pytest
 from call_ends import Ends, EventLog, loopback, provider
-from peers import LOCALHOST, PLAIN, eventually, scenario, together, webrtc
+from peers import LOCALHOST, PLAIN, eventually, open_sockets, scenario, together, webrtc
 from senses import ALICE, AUDIO, BOB, RENDER, VIDEO
 
-from ipconf import (
-    Call,
-    CallSettings,
-    CallState,
-    GoneReason,
-    ParticipantControl,
-    SocketTsp,
-)
+from ipconf import Call, CallSettings, CallState, Cause, GoneReason, ParticipantControl, SocketTsp
 from ipconf.events import (
     CallMediaEvent,
     CallStateChanged,
@@ -48,6 +41,8 @@ async def test_both_hear_and_see_each_other(settings: CallSettings) -> None:
         left = await log.until(ParticipantLeft)
         assert left.participant is person
         assert left.reason is GoneReason.BYE and left.text == "good night"
+        ended = await log.until(CallStateChanged)
+        assert ended.state is CallState.DISCONNECTED and ended.cause is Cause.REMOTE_REQUEST
 
 
 @scenario()
@@ -64,6 +59,7 @@ async def test_calls_over_tcp() -> None:
         SocketTsp(other, answer) as listener,
     ):
         port = await listener.listen(LOCALHOST)
+        sockets = open_sockets()
         x = await dialler.dial(LOCALHOST, port)
         alice = Ends(x, 440, ALICE)
         await x.wait_connected()
@@ -73,6 +69,7 @@ async def test_calls_over_tcp() -> None:
         await x.disconnect("that is all")
         assert (await log.until(ParticipantLeft)).text == "that is all"
         assert (await log.until(CallStateChanged)).state is CallState.DISCONNECTED
+        await eventually(lambda: open_sockets() == sockets, "no connection is kept")
 
 
 @scenario()
@@ -134,8 +131,8 @@ async def test_numbers_are_sane() -> None:
         assert all(s.running and s.active and s.packets for s in stats.streams)
         sent, _, heard, seen = stats.streams
         assert sent.level_dbov == -20 and sent.far_fraction_lost == 0
-        assert 0 < sent.round_trip_s < 0.5 and 45 < sent.frame_rate < 55
-        assert 5_000 < sent.bit_rate_bps < 100_000 and 15 < seen.frame_rate < 35
+        assert 0 < sent.round_trip_s < 0.5 and 10 < sent.frame_rate < 60
+        assert 5_000 < sent.bit_rate_bps < 100_000 and 5 < seen.frame_rate < 60
         (share,) = heard.substreams
         assert list(stats.participants) == [share.participant] == [person.identity]
         assert share.lost == 0 and share.level_dbov == -20 and 0 < share.delay_s < 0.3

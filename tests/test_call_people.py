@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from aiortc_peer import AiortcPeer
 from call_ends import Ends, EventLog, loopback, provider
-from peers import eventually, scenario, together, webrtc
+from peers import scenario, together, webrtc
 from senses import ALICE, AUDIO, BOB, CAPTURE, RENDER, VIDEO
 
-from ipconf import (
-    CallState,
-    Cause,
-    GoneReason,
-    LocalParticipant,
-    NetworkImpairment,
-    SdesType,
-)
+from ipconf import CallState, Cause, GoneReason, LocalParticipant, NetworkImpairment, SdesType
 from ipconf.events import (
     CallStateChanged,
     LocalSilent,
@@ -41,8 +34,9 @@ async def test_names_and_private_items_change() -> None:
         Ends(y, 880)
         await tsp.connect(pair=(x, y))
         person = (await log.until(NewParticipant)).participant
-        await eventually(lambda: person.name == "Bob", "his first report tells his name")
-        log.forget()
+        if person.name != "Bob":  # it was his first report, or one before it
+            await log.until(ParticipantInfoChanged)
+        assert person.name == "Bob" and person.info(SdesType.TOOL) == "ipconf"
         y.local_participant.set(SdesType.NAME, "Robert")
         changed = await log.until(ParticipantInfoChanged)
         assert changed.participant is person and changed.changed == (SdesType.NAME,)
@@ -51,7 +45,6 @@ async def test_names_and_private_items_change() -> None:
         me.set_private("seat", "12a")
         await log.until(ParticipantInfoChanged, lambda event: SdesType.PRIV in event.changed)
         assert person.private == {"seat": "12a"}
-        assert [type(event) for event in log.events if event.participant is person]
 
 
 @scenario()
@@ -76,7 +69,7 @@ async def test_a_mute_is_for_one_stream_and_only_here() -> None:
 async def test_who_talks() -> None:
     async with loopback() as (tsp, x, y):
         log, far = EventLog(x), EventLog(y)
-        alice, bob = Ends(x, 440), Ends(y)
+        alice, _ = Ends(x, 440), Ends(y)
         await tsp.connect(pair=(x, y))
         await far.until(ParticipantActive)
         (person,) = y.participants
@@ -91,7 +84,6 @@ async def test_who_talks() -> None:
         x.stream(AUDIO, CAPTURE).select_terminal(alice.tone)
         await log.until(LocalTalking)
         assert not x.stream(AUDIO, CAPTURE).active
-        bob.heard.empty()
 
 
 @scenario()

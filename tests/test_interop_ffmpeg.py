@@ -8,12 +8,11 @@ from contextlib import AsyncExitStack, closing
 import pytest
 from call_ends import Ends, EventLog, provider
 from ffmpeg_peer import Demuxer, Muxer, describe, free_ports, port_of
-from peers import LIMIT_S, eventually, scenario, together
-from senses import AUDIO, BLUE, GREEN, RED, RENDER, VIDEO, YELLOW, Sink, Witness
+from peers import LIMIT_S, PLAIN, eventually, scenario, together
+from senses import AUDIO, BLUE, CAPTURE, GREEN, RED, RENDER, VIDEO, YELLOW, Sink, Witness
 
 from ipconf import (
     Call,
-    CallSettings,
     GoneReason,
     MediaServiceProvider,
     ParticipantControl,
@@ -24,7 +23,6 @@ from ipconf.events import NewParticipant, ParticipantLeft, ParticipantTimedOut, 
 from ipconf.tsp_data import Connect, Description
 
 OURS, THEIRS = (RED, GREEN), (BLUE, YELLOW)
-PLAIN = CallSettings(transport="rtp", rtcp_min_interval_s=0.5)
 
 
 async def connect(
@@ -60,6 +58,18 @@ async def test_sound_and_pictures_go_both_ways(they_offer: bool) -> None:
         assert person.media_types == {AUDIO, VIDEO}
         await call.disconnect("enough")
         await receiver.ended()  # which is what our BYE does to FFmpeg
+
+
+@scenario()
+async def test_a_late_receiver_cannot_ask_for_a_key_frame_but_gets_one() -> None:
+    ports = {VIDEO: free_ports()}
+    async with provider("Us", PLAIN) as msp:
+        call = msp.create_call({VIDEO})
+        Ends(call, None, OURS)
+        ours = await connect(msp, call, describe(ports, "recvonly"))
+        await eventually(lambda: call.stream(VIDEO, CAPTURE).sent_frames > 3, "pictures go out")
+        async with Demuxer(ours, ports) as receiver:
+            await receiver.sees(OURS)
 
 
 @scenario()

@@ -31,7 +31,7 @@ def speaker(**options: int) -> MediaStreamRender:
 
 
 def test_one_name_makes_both_kinds() -> None:
-    for medium in MediaType:
+    for medium in (MediaType.AUDIO, MediaType.VIDEO):
         capture = MediaStreamTerminal(medium, Direction.CAPTURE)
         render = MediaStreamTerminal(medium, Direction.RENDER)
         assert isinstance(capture, CaptureTerminal) and not isinstance(capture, RenderTerminal)
@@ -62,11 +62,13 @@ def test_a_terminal_is_on_one_stream_at_a_time() -> None:
     assert terminal.in_use
     with pytest.raises(TerminalInUseError, match="unselect it there first"):
         terminal.attach(second)
-    terminal.detach()
+    terminal.detach(second)
+    assert terminal.in_use  # that one does not have it
+    terminal.detach(first)
     terminal.attach(second)
     terminal.fail(RuntimeError("unplugged"))
     assert not first.failures and second.failures[0][0] is terminal
-    terminal.detach()
+    terminal.detach(second)
     terminal.close()
     with pytest.raises(ClosedError, match="create a new terminal"):
         terminal.attach(first)

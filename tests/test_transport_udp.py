@@ -137,6 +137,7 @@ async def test_rtcp_goes_where_the_description_says() -> None:
         remote = described(transport)
         remote.port, remote.rtcp_port = far.address[1], far_rtcp.address[1]
         remote.rtcp_host = LOCALHOST
+        remote.rtcp_mux = True  # it could, but we do not
         await transport.connect(remote, offered=True, role="")
         transport.send(RTCP)
         transport.send(rtp(1))

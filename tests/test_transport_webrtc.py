@@ -7,6 +7,7 @@ import datetime
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import aioice.ice
 import aioice.stun
@@ -192,6 +193,53 @@ async def test_candidates_that_cannot_be_used_do_no_harm() -> None:
     end, far = End(one), End(other)
     far.transport.send(rtp())
     await end.receives(rtp())
+    assert one.counters.refused == 0
+    await one.close()
+    await other.close()
+
+
+@scenario()
+async def test_names_are_resolved_but_not_any_number_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    class Names:
+        async def resolve(self, name: str) -> str | None:
+            asked.append(name)
+            return LOCALHOST if name == "far.local" else None
+
+    async def names(subscriber: object) -> Names:
+        return Names()
+
+    monkeypatch.setattr(aioice.ice, "get_or_create_mdns_protocol", names)
+    one, other = await opened(), await opened(offering=False)
+    remote = described(other)
+    (good,) = remote.ice_candidates
+    remote.ice_candidates = [
+        candidate(9, ip="tcp.local", protocol="tcp"),
+        replace(good, ip="far.local"),
+        *[candidate(9, ip=f"n{number}.local") for number in range(500)],
+    ]
+    await join(one, other, one_sees=remote)
+    assert "far.local" in asked and "tcp.local" not in asked
+    assert len(asked) < 100
+    await one.close()
+    await other.close()
+
+
+@scenario()
+async def test_names_that_cannot_be_asked_for_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def no_network(subscriber: object) -> None:
+        raise OSError("no multicast here")
+
+    monkeypatch.setattr(aioice.ice, "get_or_create_mdns_protocol", no_network)
+    one, other = await opened(), await opened(offering=False)
+    remote = described(other)
+    remote.ice_candidates.insert(0, candidate(9, ip="far.local"))
+    await join(one, other, one_sees=remote)
     await one.close()
     await other.close()
 
@@ -257,8 +305,10 @@ def test_it_runs_on_uvloop_as_well() -> None:
 
 
 @scenario()
-async def test_checks_may_come_before_the_answer_does() -> None:
+async def test_checks_may_come_before_the_answer_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """The offerer knows its part in ICE from the start, and answers them without a conflict."""
+    tie_breakers = iter((1, 2))  # in a conflict, the first would say so
+    monkeypatch.setattr(aioice.ice.secrets, "randbits", lambda bits: next(tie_breakers))
     async with _wired() as (one, other, from_one, _, (one_sees, other_sees)):
         answering = asyncio.create_task(other.connect(other_sees, offered=False, role="server"))
         await eventually(lambda: from_one.passed)

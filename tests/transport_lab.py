@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager, suppress
@@ -250,9 +251,9 @@ class Roamer(asyncio.DatagramProtocol):
 
 
 def candidate(port: int, ip: str = LOCALHOST, **changes: Any) -> RTCIceCandidate:
-    """A host candidate."""
-    fields = {"component": 1, "foundation": "1", "priority": 1, "protocol": "udp", "type": "host"}
-    return RTCIceCandidate(ip=ip, port=port, **{**fields, **changes})
+    """A host candidate that goes before all others."""
+    fields = {"component": 1, "foundation": "1", "protocol": "udp", "type": "host"}
+    return RTCIceCandidate(ip=ip, port=port, priority=(1 << 31) - 1, **{**fields, **changes})
 
 
 def has_address(host: str) -> bool:
@@ -265,7 +266,8 @@ def has_address(host: str) -> bool:
 
 def free_ports(count: int) -> int:
     """The first of so many UDP ports in a row that are free."""
-    for first in range(30_000, 60_000, 50):
+    begin = 20_000 + os.getpid() % 200 * 50  # test runs side by side look in different places
+    for first in range(begin, begin + 1000, count):
         with suppress(OSError):
             for port in range(first, first + count):
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

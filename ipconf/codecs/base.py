@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MediaError
-from ..model import AUDIO_FRAME_SAMPLES
+from ..model import AUDIO_FRAME_SAMPLES, DEFAULT_PTIME_MS
 
 Samples = NDArray[np.int16]
 """Audio of shape (samples, channels), C-contiguous, 48 kHz."""
@@ -28,7 +28,7 @@ MAX_PAYLOAD_BYTES = 1200
 class AudioWishes:
     """How this end would like to send sound; what the far end said of its format goes first."""
 
-    ptime_ms: int = 20
+    ptime_ms: int = DEFAULT_PTIME_MS
     """Sound per packet."""
     stereo: bool = True
     """Opus: two channels where the far end asks for them."""
@@ -36,6 +36,10 @@ class AudioWishes:
     """Opus: redundancy where the far end asks for it."""
     dtx: bool = False
     """Opus: pauses in silence even where the far end does not ask for them."""
+
+
+DEFAULT_WISHES = AudioWishes()
+"""Whatever the far end asks for, in packets of the usual length."""
 
 
 class AudioEncoder(ABC):

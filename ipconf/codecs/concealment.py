@@ -69,13 +69,10 @@ class Concealer:
         return block
 
     def _remember(self, samples: Samples) -> None:
-        history = self._history
-        count = len(samples)
-        if count >= len(history):
-            history[:] = samples[count - len(history) :]
-        else:
-            history[:-count] = history[count:].copy()
-            history[len(history) - count :] = samples
+        size = len(self._history)
+        if len(samples) < size:
+            samples = np.concatenate((self._history[len(samples) :], samples))
+        self._history = samples[-size:].copy()
 
     def _period(self) -> Wave:
         """The latest pitch period, made so that its end goes over into its beginning."""

@@ -1,4 +1,4 @@
-"""G.711: the two ways to put a telephone's sound into 8 bits a sample (ITU-T G.711; RFC 3551 4.5.14).
+"""G.711: a telephone's sound in 8 bits a sample, in two ways (RFC 3551 section 4.5.14).
 
 Everything is done by tables: 256 values to decode, one code for each of 65,536 samples to encode.
 """

@@ -19,7 +19,7 @@ from ..errors import MediaError
 from ..model import AUDIO_RATE_HZ
 from .base import MAX_PAYLOAD_BYTES, AudioDecoder, AudioEncoder, Samples
 from .opus_packet import MAX_PACKET_SAMPLES, MAX_PAUSE_BYTES, packet_samples
-from .opus_settings import BANDWIDTHS_HZ, OpusSettings
+from .opus_settings import BANDWIDTHS_HZ, DEFAULT_SETTINGS, OpusSettings
 
 COMPLEXITY = 5
 """Of 0..10; the upper half costs 40 % more time and is hardly heard in speech."""
@@ -95,7 +95,7 @@ class LibOpusEncoder(AudioEncoder):
         library: ctypes.CDLL,
         channels: int,
         bitrate_bps: int,
-        settings: OpusSettings = OpusSettings(),
+        settings: OpusSettings = DEFAULT_SETTINGS,
     ) -> None:
         error = c_int(0)
         state = library.opus_encoder_create(
@@ -112,13 +112,14 @@ class LibOpusEncoder(AudioEncoder):
         self._pausing = False
         self.channels = channels
         self.frame_samples = settings.frame_samples
+        bandwidth = _BANDWIDTH_NARROWBAND + BANDWIDTHS_HZ.index(settings.bandwidth_hz)
         for request, value in (
             (_SET_COMPLEXITY, COMPLEXITY),
             (_SET_INBAND_FEC, int(settings.fec)),
             (_SET_PACKET_LOSS_PERCENT, EXPECTED_LOSS_PERCENT if settings.fec else 0),
             (_SET_DTX, int(settings.dtx)),
             (_SET_VBR, int(not settings.constant)),
-            (_SET_MAX_BANDWIDTH, _BANDWIDTH_NARROWBAND + BANDWIDTHS_HZ.index(settings.bandwidth_hz)),
+            (_SET_MAX_BANDWIDTH, bandwidth),
             (_SET_SIGNAL, _SIGNAL_VOICE),
         ):
             self._control(request, value)

@@ -18,8 +18,8 @@ from ..errors import MediaError
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from .base import AudioDecoder, AudioEncoder, Samples
 from .libopus import COMPLEXITY, EXPECTED_LOSS_PERCENT, LibOpusDecoder, LibOpusEncoder, load
-from .opus_packet import MAX_PAUSE_BYTES, packet_samples
-from .opus_settings import OpusSettings
+from .opus_packet import packet_samples
+from .opus_settings import DEFAULT_SETTINGS, OpusSettings
 
 _LAYOUTS = {1: "mono", 2: "stereo"}
 _TIME_BASE = Fraction(1, AUDIO_RATE_HZ)
@@ -29,7 +29,7 @@ def create_opus_encoder(
     channels: int,
     bitrate_bps: int,
     library: ctypes.CDLL | None = None,
-    settings: OpusSettings = OpusSettings(),
+    settings: OpusSettings = DEFAULT_SETTINGS,
 ) -> AudioEncoder:
     """An Opus encoder; `library` instead of the libopus that `load()` finds."""
     library = library or load()
@@ -56,15 +56,14 @@ def _create_context(mode: Literal["r", "w"], channels: int) -> AudioCodecContext
 
 
 class PyAvOpusEncoder(AudioEncoder):
-    """Encodes with FFmpeg's wrapper of libopus."""
+    """Encodes with FFmpeg's wrapper of libopus, which never pauses."""
 
     def __init__(
-        self, channels: int, bitrate_bps: int, settings: OpusSettings = OpusSettings()
+        self, channels: int, bitrate_bps: int, settings: OpusSettings = DEFAULT_SETTINGS
     ) -> None:
         self.channels = channels
         self.frame_samples = settings.frame_samples
         self._settings = settings
-        self._pausing = False
         self.bitrate_bps = bitrate_bps
 
     @property
@@ -85,7 +84,6 @@ class PyAvOpusEncoder(AudioEncoder):
             "frame_duration": f"{1000 * settings.frame_samples / AUDIO_RATE_HZ:g}",
             "fec": str(int(settings.fec)),
             "packet_loss": str(EXPECTED_LOSS_PERCENT if settings.fec else 0),
-            "dtx": str(int(settings.dtx)),
             "vbr": "off" if settings.constant else "on",
             "cutoff": str(settings.bandwidth_hz),
         }
@@ -93,10 +91,7 @@ class PyAvOpusEncoder(AudioEncoder):
         self._pts = 0
 
     def encode(self, samples: Samples) -> bytes | None:
-        """One payload for (frame_samples, channels) samples.
-
-        None while the encoder fills up, and while a pause goes on.
-        """
+        """One payload for (frame_samples, channels) samples; None while the encoder fills up."""
         self.check(samples)
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(samples).reshape(1, -1),
@@ -111,9 +106,7 @@ class PyAvOpusEncoder(AudioEncoder):
             packets = self._context.encode(frame)
         except av.FFmpegError as exc:
             raise MediaError(f"FFmpeg failed to encode Opus: {exc}") from exc
-        payload = bytes(packets[0]) if packets else b""
-        paused, self._pausing = self._pausing, len(payload) <= MAX_PAUSE_BYTES
-        return None if not payload or (paused and self._pausing) else payload
+        return bytes(packets[0]) if packets else None
 
 
 class PyAvOpusDecoder(AudioDecoder):

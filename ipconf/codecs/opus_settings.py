@@ -36,6 +36,10 @@ class OpusSettings:
     """More than this the far end does not play (maxplaybackrate); one of `BANDWIDTHS_HZ`."""
 
 
+DEFAULT_SETTINGS = OpusSettings()
+"""Speech in packets of 20 ms that can be repaired."""
+
+
 def opus_channels(payload_format: PayloadFormat, wishes: AudioWishes) -> int:
     """Two where the far end prefers stereo and we have nothing against it, else one."""
     return 2 if wishes.stereo and payload_format.parameters.get("stereo") == "1" else 1
@@ -57,9 +61,7 @@ def opus_settings(payload_format: PayloadFormat, wishes: AudioWishes) -> OpusSet
         dtx=said.get("usedtx") == "1" or (wishes.dtx and said.get("usedtx") != "0"),
         constant=said.get("cbr") == "1",
         max_bitrate_bps=min(max(limit_bps, MIN_BITRATE_BPS), MAX_BITRATE_BPS),
-        bandwidth_hz=next(
-            (hz for hz in BANDWIDTHS_HZ if 2 * hz >= playback_hz), BANDWIDTHS_HZ[-1]
-        ),
+        bandwidth_hz=next((hz for hz in BANDWIDTHS_HZ if 2 * hz >= playback_hz), BANDWIDTHS_HZ[-1]),
     )
 
 

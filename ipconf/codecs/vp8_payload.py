@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from ..errors import WireError
-
-MAX_PAYLOAD_BYTES = 1200
-"""With headers, extensions and SRTP still below the 1280 bytes that IPv6 carries anywhere."""
+from .base import MAX_PAYLOAD_BYTES
 
 # The descriptor of RFC 7741 section 4.2 as we write it:
 #

@@ -156,7 +156,8 @@ class Director:
     def _call_ended(self, party: PartyLog, event: Entry) -> None:
         self._over[party.role.key].set()
         if not self._began.is_set():
-            self.log.failure = f"{party.role.name} could not connect: {event['error']}"
+            reason = event["error"] or "the call ended"
+            self.log.failure = f"{party.role.name} could not connect: {reason}"
             self._begin(event["at"])
 
     def _begin(self, at: float) -> None:

@@ -7,10 +7,12 @@ in it and by its colour.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import av
@@ -27,6 +29,8 @@ Values = NDArray[np.float64]
 
 MAX_DELAY_S = 1.0
 """From the far end's clip into our file: network, jitter buffer and codecs."""
+MAX_PIECE_S = 5.0
+"""Long enough to hold many syllables."""
 NAME_AREA = 5 / 8
 """The part of a test picture, from its top, that holds the name and stands still."""
 THINNING = 4
@@ -76,8 +80,9 @@ class Sound:
                 raise MediaError(f"there is no sound in {path}")
             resampler = av.AudioResampler("s16", "mono", AUDIO_RATE_HZ, AUDIO_FRAME_SAMPLES)
             frames = container.decode(container.streams.audio[0])
-            blocks = (block for frame in frames for block in resampler.resample(frame))
-            measured = [(_rms(b), b.samples) for b in chain(blocks, resampler.resample(None))]
+            whole = chain(frames, [None])  # None: give out the rest
+            blocks = (block for frame in whole for block in resampler.resample(frame))
+            measured = [(_rms(block), block.samples) for block in blocks]
         self.loudness: Values = np.array([rms for rms, _ in measured])
         self.length_s = sum(samples for _, samples in measured) / AUDIO_RATE_HZ
 
@@ -98,13 +103,14 @@ def likeness(
     """How much the sound in these spans is like a clip that is played over and over.
 
     Returns the correlation of the two loudness curves (1: the same, about 0: nothing in common),
-    and the delay in seconds. `clip_began_s` is when the clip began, in seconds of the recording.
-    Each span has its own delay, because a jitter buffer starts anew after an outage.
+    and the usual delay in seconds. `clip_began_s` is when the clip began, in seconds of the
+    recording. Every few seconds have a delay of their own, because jitter buffers adapt.
     """
     heard: list[Values] = []
     expected: list[Values] = []
     delays: list[float] = []
-    for span, curve in zip(spans, recorded.within(spans), strict=True):
+    pieces = [piece for span in spans for piece in _pieces(span)]
+    for span, curve in zip(pieces, recorded.within(pieces), strict=True):
         times = max(0, _step(span.start_s)) * AUDIO_FRAME_S + AUDIO_FRAME_S * np.arange(len(curve))
         candidates = np.arange(0, MAX_DELAY_S, AUDIO_FRAME_S)
         versions = [clip.at(times - clip_began_s - delay) for delay in candidates]
@@ -113,7 +119,14 @@ def likeness(
         heard.append(curve)
         expected.append(versions[best])
         delays.append(float(candidates[best]))
-    return correlation(np.concatenate(heard), np.concatenate(expected)), max(delays)
+    return correlation(np.concatenate(heard), np.concatenate(expected)), median(delays)
+
+
+def _pieces(span: Span) -> list[Span]:
+    length_s = span.end_s - span.start_s
+    count = math.ceil(length_s / MAX_PIECE_S)
+    bounds = [span.start_s + length_s * index / count for index in range(count + 1)]
+    return [Span(start_s, end_s) for start_s, end_s in pairwise(bounds)]
 
 
 def correlation(one: Values, other: Values) -> float:

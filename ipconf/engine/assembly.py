@@ -152,6 +152,8 @@ class VideoAssembler:
         """Go on with a key frame where the pictures before it are stuck."""
         if not self._depacketizer.is_key_frame(packet.payload):
             return
+        if self._start is not None and packet.timestamp == self._timestamp:
+            return  # a part of it: several packets of H.264 can look like the first
         packets = self._packets
         for old in [s for s in packets if s < sequence]:
             del packets[old]

@@ -41,11 +41,11 @@ class Playout(enum.Enum):
 class AudioJitterBuffer:
     """Packets of one source, ordered and timed.
 
-    `duration` tells how many ticks of the RTP clock a payload plays, 0 if it is not playable.
+    `duration` tells how many ticks of the clock a packet plays, 0 if it is not playable.
     `push` each packet when it arrives; `pull` what to play, as often as sound is needed.
     """
 
-    def __init__(self, clock_rate: int, duration: Callable[[bytes], int]) -> None:
+    def __init__(self, clock_rate: int, duration: Callable[[RtpPacket], int]) -> None:
         self._clock_rate = clock_rate
         self._duration = duration
         self._sloppy = int(clock_rate * ALIGN_S)
@@ -98,7 +98,7 @@ class AudioJitterBuffer:
 
     def push(self, packet: RtpPacket, now: float) -> None:
         """Take a packet that arrived at `now`; in any order, as often as it comes."""
-        duration = self._duration(packet.payload)
+        duration = self._duration(packet)
         if not duration:
             self.discarded += 1
             return

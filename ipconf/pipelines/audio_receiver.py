@@ -7,15 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codecs.base import AudioDecoder
-from ..codecs.opus_packet import packet_samples
-from ..codecs.registry import create_audio_decoder, has_codec
 from ..engine.jitter import AudioJitterBuffer, Playout
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
 from ..engine.speakers import SILENT_LEVEL, level_of
 from ..errors import MediaError
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
+from .audio_formats import AudioFormats
 from .time_scaling import MAX_SHIFT_SAMPLES, STRETCHABLE_SAMPLES, shrink, stretch
 
 SHRINK_ABOVE_S = 0.025
@@ -63,19 +61,16 @@ class AudioReceiverStats:
 
 
 class AudioReceiver:
-    """Jitter buffer, decoder and re-blocking of one source.
+    """Jitter buffer, decoders and re-blocking of one source, whose format may change at any time.
 
     `formats` are those of the section; only the ones with a codec here are decoded, and without
-    any it is a MediaError. Blocks have one channel, or two where the format says stereo=1.
+    any it is a MediaError. Blocks have one channel, or two where the format has them (Opus: where
+    it says stereo=1).
     """
 
     def __init__(self, formats: tuple[PayloadFormat, ...]) -> None:
-        self._formats = {f.payload_type: f for f in formats if has_codec(f)}
-        if not self._formats:
-            raise MediaError("none of the formats of the section can be decoded here")
-        self._buffer = AudioJitterBuffer(AUDIO_RATE_HZ, packet_samples)
-        self._decoder: AudioDecoder | None = None
-        self._decoder_type = -1
+        self._formats = AudioFormats(formats)
+        self._buffer = AudioJitterBuffer(AUDIO_RATE_HZ, self._formats.duration)
         self._held = np.empty((0, 1), np.int16)
         self._block: NDArray[np.int16] | None = None
         self._level: int | None = SILENT_LEVEL
@@ -85,8 +80,11 @@ class AudioReceiver:
         self._unreadable = self._shrunk = self._stretched = 0  # samples
 
     def push(self, packet: RtpPacket, now: float) -> None:
-        """Take a packet of the source at the time it arrived; one without payload is a probe."""
-        if packet.payload and packet.payload_type in self._formats:
+        """Take a packet of the source at the time it arrived; one without payload is a probe.
+
+        Its timestamp is changed to one of 48 kHz.
+        """
+        if self._formats.place(packet, now):
             self._buffer.push(packet, now)
         else:
             self._buffer.skip(packet)
@@ -135,43 +133,34 @@ class AudioReceiver:
 
     def _next(self, now: float, wanted: int) -> NDArray[np.int16] | None:
         """The sound that comes next, some of it or more than wanted; None: there is none."""
-        answer = self._buffer.pull(now, wanted)
+        buffer = self._buffer
+        answer = buffer.pull(now, wanted)
         if answer is Playout.EMPTY:
-            return None
-        decoder = self._decoder
-        if answer is not Playout.CONCEAL:
-            if decoder is None or answer.payload_type != self._decoder_type:
-                decoder = self._switch(answer.payload_type)
-            try:
-                samples = decoder.decode(answer.payload)
-                self._decoded += 1
-                return samples
-            except MediaError:
-                self._decode_errors += 1
-                self._unreadable += self._buffer.span
-        if decoder is None:
-            return None
-        span, following = self._buffer.span, self._buffer.following
-        if answer is Playout.CONCEAL and following is not None:
-            return decoder.recover(following.payload, span)
-        return decoder.conceal(span)
+            return self._formats.comfort(wanted)
+        if answer is Playout.CONCEAL:
+            return self._formats.conceal(buffer.span, buffer.following)
+        try:
+            samples = self._formats.decode(answer)
+            self._decoded += 1
+            return samples
+        except MediaError:
+            self._decode_errors += 1
+            self._unreadable += buffer.span
+            return self._formats.conceal(buffer.span)
 
     def _end(self, samples: NDArray[np.int16]) -> NDArray[np.int16] | None:
         """Silence; before it a block that fades out, so that it does not begin with a click."""
         self._held = samples[:0]
-        if self._decoder is None or (self._block is None and not len(samples)):
+        rest: NDArray[np.int16] | None = None
+        if self._block is not None or len(samples):
+            rest = self._formats.conceal(AUDIO_FRAME_SAMPLES - len(samples))
+        if rest is None:
             self._level = SILENT_LEVEL
             return None
         self._block = None
-        rest = self._decoder.conceal(AUDIO_FRAME_SAMPLES - len(samples))
         block: NDArray[np.int16] = (_join(samples, rest) * _FADE_OUT).astype(np.int16)
         self._level = level_of(block)
         return block
-
-    def _switch(self, payload_type: int) -> AudioDecoder:
-        self._decoder = create_audio_decoder(self._formats[payload_type])
-        self._decoder_type = payload_type
-        return self._decoder
 
     def _rescale(self, samples: NDArray[np.int16], now: float) -> NDArray[np.int16]:
         """Shrink or stretch the sound if its delay has been wrong for some time."""

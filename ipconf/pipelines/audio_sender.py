@@ -1,4 +1,4 @@
-"""From captured sound of any block size to payloads of 20 ms."""
+"""From captured sound of any block size to payloads, each of the packet time that was agreed on."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codecs.base import DEFAULT_WISHES, AudioWishes
+from ..codecs.comfort_noise import describe_noise
 from ..codecs.registry import create_audio_encoder
 from ..engine.session_config import PayloadFormat
 from ..engine.speakers import level_of
-from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
+from ..model import AUDIO_RATE_HZ
 from ..terminals.convert import with_channels
+
+SILENT_LEVEL = 50
+"""-50 dBov and less is between the words."""
+SILENT_AFTER_S = 0.2
+"""So long after the last louder sound speech goes on: its ends are quiet."""
+NOISE_PERIOD_S = 0.4
+"""Noise is described so often, as Opus does it in its pauses."""
 
 _TIMESTAMP_MASK = (1 << 32) - 1
 
@@ -26,42 +35,63 @@ class EncodedAudio(NamedTuple):
     """First packet after silence (RFC 3551 section 4.1)."""
     level: int
     """Of the sound in it, 0 (loudest) .. 127 (RFC 6464)."""
+    payload_type: int
 
 
 class AudioSender:
     """Blocks, encodes and timestamps the sound of one capture stream.
 
-    `timestamp` is the RTP timestamp of the first sample, best a random one (RFC 3550 section 5.1).
+    `payload_format` has the far end's parameters, which go before our `wishes`. `timestamp` is the
+    RTP timestamp of the first sample, best a random one (RFC 3550 section 5.1). With `noise`, the
+    far end's format for comfort noise, silence is not encoded but described.
     """
 
-    def __init__(self, payload_format: PayloadFormat, bitrate_bps: int, timestamp: int = 0) -> None:
-        self._encoder = create_audio_encoder(payload_format, bitrate_bps)
-        self._ticks_per_block = AUDIO_FRAME_SAMPLES * payload_format.clock_rate // AUDIO_RATE_HZ
+    def __init__(
+        self,
+        payload_format: PayloadFormat,
+        bitrate_bps: int,
+        timestamp: int = 0,
+        *,
+        wishes: AudioWishes = DEFAULT_WISHES,
+        noise: PayloadFormat | None = None,
+    ) -> None:
+        self._encoder = create_audio_encoder(payload_format, bitrate_bps, wishes)
+        self._frame_samples = self._encoder.frame_samples
+        self._frame_ticks = self._frame_samples * payload_format.clock_rate // AUDIO_RATE_HZ
+        self._payload_type = payload_format.payload_type
+        self._noise_type = None if noise is None else noise.payload_type
         self._timestamp = timestamp & _TIMESTAMP_MASK
         self._waiting = np.empty((0, self._encoder.channels), np.int16)
         self._marker = True
+        self._quiet = self._described = 0  # samples since speech, and since noise was described
 
     @property
     def bitrate_bps(self) -> int:
-        """Target bit rate; may be set at any time."""
+        """Target bit rate; may be set at any time, within what the far end allows."""
         return self._encoder.bitrate_bps
 
     @bitrate_bps.setter
     def bitrate_bps(self, value: int) -> None:
         self._encoder.bitrate_bps = value
 
+    @property
+    def packet_s(self) -> float:
+        """How much sound goes into one packet."""
+        return self._frame_samples / AUDIO_RATE_HZ
+
     def push(self, samples: NDArray[np.int16]) -> list[EncodedAudio]:
         """Take (n, channels) samples of 48 kHz; the packets that became full. MediaError if the
         encoder fails.
         """
+        size = self._frame_samples
         samples = with_channels(samples, self._encoder.channels)
         if len(self._waiting):
             samples = np.concatenate((self._waiting, samples))
-        whole = len(samples) - len(samples) % AUDIO_FRAME_SAMPLES
+        whole = len(samples) - len(samples) % size
         self._waiting = samples[whole:]
         packets = []
-        for start in range(0, whole, AUDIO_FRAME_SAMPLES):
-            packet = self._encode(samples[start : start + AUDIO_FRAME_SAMPLES])
+        for start in range(0, whole, size):
+            packet = self._encode(samples[start : start + size])
             if packet is not None:
                 packets.append(packet)
         return packets
@@ -69,16 +99,38 @@ class AudioSender:
     def skip(self, samples: int) -> None:
         """Let time pass without sound: the capture paused for that many samples of 48 kHz."""
         self._waiting = self._waiting[:0]
-        ticks = samples * self._ticks_per_block // AUDIO_FRAME_SAMPLES
+        ticks = samples * self._frame_ticks // self._frame_samples
         self._timestamp = (self._timestamp + ticks) & _TIMESTAMP_MASK
         self._marker = True
 
     def _encode(self, block: NDArray[np.int16]) -> EncodedAudio | None:
         timestamp = self._timestamp
-        self._timestamp = (timestamp + self._ticks_per_block) & _TIMESTAMP_MASK
+        self._timestamp = (timestamp + self._frame_ticks) & _TIMESTAMP_MASK
+        level = level_of(block)
+        if self._noise_type is not None and self._is_silence(level):
+            self._marker = True
+            return self._describe(block, timestamp, level)
         payload = self._encoder.encode(block)
         if payload is None:
             self._marker = True
             return None
         marker, self._marker = self._marker, False
-        return EncodedAudio(payload, timestamp, marker, level_of(block))
+        return EncodedAudio(payload, timestamp, marker, level, self._payload_type)
+
+    def _is_silence(self, level: int) -> bool:
+        if level < SILENT_LEVEL:
+            self._quiet = self._described = 0
+            return False
+        self._quiet += self._frame_samples
+        return self._quiet > SILENT_AFTER_S * AUDIO_RATE_HZ
+
+    def _describe(
+        self, block: NDArray[np.int16], timestamp: int, level: int
+    ) -> EncodedAudio | None:
+        """Noise like that of the block, if it is time to tell the far end of it."""
+        assert self._noise_type is not None
+        due = self._described % int(NOISE_PERIOD_S * AUDIO_RATE_HZ) < self._frame_samples
+        self._described += self._frame_samples
+        if not due:
+            return None
+        return EncodedAudio(describe_noise(block), timestamp, False, level, self._noise_type)

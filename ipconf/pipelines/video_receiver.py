@@ -19,6 +19,9 @@ from ..errors import MediaError
 MAX_BACKLOG = 15
 """Pictures waiting to be decoded, half a second of them; more are dropped to a key frame."""
 
+_SEQUENCE_MASK = (1 << 16) - 1
+_HALF = 1 << 15
+
 T = TypeVar("T")
 
 
@@ -45,7 +48,7 @@ class VideoReceiverStats:
 
 
 class VideoReceiver:
-    """Assembly and decoding of one source.
+    """Assembly and decoding of one source, whose format may change at any time.
 
     `on_frame(frame, rtp_timestamp)` is called on the loop's thread, in order. One picture at a time
     is decoded. Ask `missing` and `needs_key_frame` every 10 to 20 ms and send what they say.
@@ -60,13 +63,14 @@ class VideoReceiver:
         self._formats = {f.payload_type: f for f in formats if has_codec(f)}
         if not self._formats:
             raise MediaError("none of the formats of the section can be decoded here")
-        first = next(iter(self._formats.values()))
-        self._assembler = VideoAssembler(depacketizer_of(first), "nack" in first.feedback)
-        self._format = first
+        self._format = next(iter(self._formats.values()))
+        self._assembler = self._new_assembler()
+        self._newest: int | None = None  # sequence number
         self._decoder: VideoDecoder | None = None
+        self._decoder_format = self._format
         self._submit = submit
         self._on_frame = on_frame
-        self._backlog: deque[AssembledFrame] = deque()
+        self._backlog: deque[tuple[PayloadFormat, AssembledFrame]] = deque()
         self._busy = False
         self._closed = False
         self._round_trip_s: float | None = None
@@ -74,10 +78,20 @@ class VideoReceiver:
 
     def push(self, packet: RtpPacket, now: float) -> None:
         """Take a packet of the source at the time it arrived."""
-        if packet.payload_type not in self._formats or self._closed:
+        payload_format = self._formats.get(packet.payload_type)
+        if payload_format is None or self._closed:
             return
         if packet.source is not None:
             self._round_trip_s = packet.source.round_trip_s
+        newest = self._newest
+        is_newer = newest is None or 0 < (packet.sequence - newest) & _SEQUENCE_MASK < _HALF
+        if is_newer:
+            self._newest = packet.sequence
+        if payload_format is not self._format:
+            if not is_newer:
+                self._counts.late += 1  # from before the change
+                return
+            self._change(payload_format)
         for frame in self._assembler.push(packet, now):
             self._queue(frame)
         self._decode_next()
@@ -92,16 +106,30 @@ class VideoReceiver:
 
     def stats(self) -> VideoReceiverStats:
         """The counts up to now; the same object every time."""
-        counts, assembler = self._counts, self._assembler
-        counts.broken = assembler.broken
-        counts.late = assembler.late
-        counts.duplicates = assembler.duplicates
-        return counts
+        self._take_counts()
+        return self._counts
 
     def close(self) -> None:
         """Call `on_frame` no more."""
         self._closed = True
         self._backlog.clear()
+
+    def _new_assembler(self) -> VideoAssembler:
+        return VideoAssembler(depacketizer_of(self._format), "nack" in self._format.feedback)
+
+    def _take_counts(self) -> None:
+        """Move what the assembler has counted to the receiver's own counts."""
+        counts, assembler = self._counts, self._assembler
+        counts.broken += assembler.broken
+        counts.late += assembler.late
+        counts.duplicates += assembler.duplicates
+        assembler.broken = assembler.late = assembler.duplicates = 0
+
+    def _change(self, payload_format: PayloadFormat) -> None:
+        """Go on with another format: what is not complete of the old one is given up."""
+        self._take_counts()
+        self._format = payload_format
+        self._assembler = self._new_assembler()
 
     def _queue(self, frame: AssembledFrame) -> None:
         backlog = self._backlog
@@ -112,16 +140,17 @@ class VideoReceiver:
                 self._counts.dropped += 1
                 self._assembler.require_key_frame()
                 return
-        backlog.append(frame)
+        backlog.append((self._format, frame))
 
     def _decode_next(self) -> None:
         if self._busy or not self._backlog:
             return
         self._busy = True
-        frame = self._backlog.popleft()
+        payload_format, frame = self._backlog.popleft()
         decoder = self._decoder
-        if decoder is None:
-            decoder = self._decoder = create_video_decoder(self._format)
+        if decoder is None or payload_format is not self._decoder_format:
+            decoder = self._decoder = create_video_decoder(payload_format)
+            self._decoder_format = payload_format
 
         def work() -> list[av.VideoFrame]:
             return decoder.decode(frame.data)
@@ -148,7 +177,7 @@ class VideoReceiver:
         """After an error only a key frame, and for safety a new decoder, help."""
         self._decoder = None
         backlog = self._backlog
-        while backlog and not backlog[0].key_frame:
+        while backlog and not backlog[0][1].key_frame:
             backlog.popleft()
             self._counts.dropped += 1
         if not backlog:

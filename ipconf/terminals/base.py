@@ -9,7 +9,7 @@ two channels, at 48 kHz, 960 samples (20 ms) at a time; video is `av.VideoFrame`
 
 import itertools
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 import av
 import numpy as np
@@ -148,8 +148,9 @@ class Terminal:
         """How loud a terminal for audio is, 0 (silent) to 0xFFFF (as it is, the default).
 
         The steps in between are logarithmic, from -60 dB at 1 to 0 dB (MSPI: ITBasicAudioTerminal).
-        Setting it raises NoTerminalSelectedError while no stream has the terminal, NotSupportedError
-        for other media and ConfigurationError outside the range. It outlasts an unselection.
+        Setting it raises NoTerminalSelectedError while no stream has the terminal,
+        NotSupportedError for other media and ConfigurationError outside the range. It outlasts an
+        unselection.
         """
         return self._volume
 
@@ -172,7 +173,7 @@ class Terminal:
         """Audio as loud as `volume` says; everything else as it is."""
         if self._gain is None or not isinstance(media, np.ndarray):
             return media
-        return (media * self._gain).astype(np.int16)
+        return cast(M, (media * self._gain).astype(np.int16))
 
 
 def one_host_per_call(hosts: tuple[TerminalHost, ...]) -> tuple[TerminalHost, ...]:

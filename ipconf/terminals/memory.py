@@ -12,11 +12,18 @@ from typing import Any, ClassVar, Literal, Self, overload
 
 import av
 
-from ..errors import ClosedError, InvalidDirectionError
+from ..errors import ClosedError, ConfigurationError, InvalidDirectionError
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, Direction, MediaType
-from .base import CaptureTerminal, RenderTerminal, Samples, Terminal
+from .base import MAX_LAG_S, CaptureTerminal, RenderTerminal, Samples, Terminal
 from .convert import AudioConverter, PictureConverter
-from .queues import MAX_QUEUE_S, MAX_QUEUED_FRAMES, AudioQueue, PictureQueue
+from .queues import (
+    MAX_QUEUE_S,
+    MAX_QUEUED_FRAMES,
+    AudioFormat,
+    AudioQueue,
+    BlockCutter,
+    PictureQueue,
+)
 
 
 class MediaStreamTerminal(Terminal):
@@ -37,6 +44,7 @@ class MediaStreamTerminal(Terminal):
         name: str = ...,
         rate_hz: int = ...,
         channels: int = ...,
+        block_samples: int | None = ...,
         fps: float = ...,
     ) -> "MediaStreamCapture": ...
     @overload
@@ -48,6 +56,7 @@ class MediaStreamTerminal(Terminal):
         name: str = ...,
         rate_hz: int = ...,
         channels: int = ...,
+        block_samples: int | None = ...,
         arrays: bool = ...,
     ) -> "MediaStreamRender": ...
     def __new__(cls, media_type: MediaType, direction: Direction, **options: Any) -> Any:
@@ -61,12 +70,26 @@ class MediaStreamTerminal(Terminal):
             f"a media stream terminal for {direction}: give Direction.CAPTURE or Direction.RENDER"
         )
 
+    _format: AudioFormat
+
+    @property
+    def format(self) -> AudioFormat | None:
+        """What the application writes or reads, for good; None for pictures."""
+        return self._format if self.media_type is MediaType.AUDIO else None
+
+    def _check_format(self, rate_hz: int, channels: int, block_samples: int | None) -> AudioFormat:
+        if block_samples is not None and self.media_type is not MediaType.AUDIO:
+            raise ConfigurationError("pictures have no block_samples; leave it out")
+        return AudioFormat(rate_hz, channels, block_samples).check()
+
 
 class MediaStreamCapture(MediaStreamTerminal, CaptureTerminal):
     """The application writes, the stream sends.
 
     `rate_hz` is the rate of the arrays written (av frames know their own), `channels` is what the
-    stream gets, `fps` the most pictures sent per second. One task writes at a time.
+    stream gets, `fps` the most pictures sent per second. With `block_samples` the format is fixed:
+    all audio written must have that many samples, that rate and those channels. One task writes at
+    a time.
     """
 
     def __init__(
@@ -77,15 +100,17 @@ class MediaStreamCapture(MediaStreamTerminal, CaptureTerminal):
         name: str = "media stream",
         rate_hz: int = AUDIO_RATE_HZ,
         channels: int = 1,
+        block_samples: int | None = None,
         fps: float = 30.0,
     ) -> None:
         super().__init__(name, media_type, direction)
+        self._format = self._check_format(rate_hz, channels, block_samples)
         self.dropped = 0
         """Blocks of audio or frames that `write_nowait` had to throw away."""
         self._room = asyncio.Event()
         self._queue: AudioQueue | PictureQueue
         if media_type is MediaType.AUDIO:
-            self._queue = AudioQueue(rate_hz, channels)
+            self._queue = AudioQueue(self._format)
         else:
             self._queue = PictureQueue(fps)
 
@@ -132,7 +157,8 @@ class MediaStreamCapture(MediaStreamTerminal, CaptureTerminal):
 class MediaStreamRender(MediaStreamTerminal, RenderTerminal):
     """The stream receives, the application reads.
 
-    Audio comes as int16 of shape (n, channels) at `rate_hz`, usually 20 ms at a time; video as
+    Audio comes as int16 of shape (n, channels) at `rate_hz`, usually 20 ms at a time, or exactly
+    `block_samples`; the last block before a silence is then filled up with zeros. Video comes as
     `av.VideoFrame`, or with `arrays` as RGB uint8 (height, width, 3).
     """
 
@@ -144,14 +170,20 @@ class MediaStreamRender(MediaStreamTerminal, RenderTerminal):
         name: str = "media stream",
         rate_hz: int = AUDIO_RATE_HZ,
         channels: int = 1,
+        block_samples: int | None = None,
         arrays: bool = False,
     ) -> None:
         super().__init__(name, media_type, direction)
+        self._format = self._check_format(rate_hz, channels, block_samples)
         self.dropped = 0
         """Blocks of audio or frames that nobody read in time."""
         self.last_at: float | None = None
         """When the media read last is due, in seconds of the provider's clock."""
         self._audio = AudioConverter(rate_hz, channels)
+        self._cutter = block_samples and BlockCutter(
+            block_samples, channels, int(MAX_LAG_S * rate_hz)
+        )
+        self._blocks: deque[tuple[int, Samples]] = deque()
         self._pictures = PictureConverter() if arrays else None
         self._limit = MAX_QUEUED_FRAMES
         if media_type is MediaType.AUDIO:
@@ -171,14 +203,23 @@ class MediaStreamRender(MediaStreamTerminal, RenderTerminal):
 
     def read_nowait(self) -> Any:
         """What arrived next, or None."""
-        while self._queue:
+        while self._queue and not self._blocks:
             media, self.last_at = self._queue.popleft()
             if isinstance(media, av.VideoFrame):
                 return self._pictures.to_rgb(media) if self._pictures else media
             samples = self._audio.convert(media, AUDIO_RATE_HZ)
-            if len(samples):
+            if self._cutter:
+                at = round(self.last_at * self._audio.rate_hz)
+                self._blocks.extend(self._cutter.cut(at, samples))
+            elif len(samples):
                 return samples
-        return None
+        if self._closed and self._cutter and not self._blocks:
+            self._blocks.extend(self._cutter.finish())
+        if not self._blocks:
+            return None
+        at, block = self._blocks.popleft()
+        self.last_at = at / self._audio.rate_hz
+        return block
 
     async def read(self) -> Any:
         """What arrived next, waiting for it; ClosedError once closed and all is read."""

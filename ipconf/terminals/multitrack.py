@@ -41,8 +41,10 @@ class MultiTrackTerminal(Terminal, ABC):
         """The media of all tracks, and of theirs if they have some."""
         media: set[MediaType] = set()
         for track in self.tracks:
-            nested = isinstance(track, MultiTrackTerminal)
-            media |= track.media_types_in_use if nested else {track.media_type}
+            if isinstance(track, MultiTrackTerminal):
+                media |= track.media_types_in_use
+            else:
+                media.add(track.media_type)
         return frozenset(media)
 
     @property
@@ -50,8 +52,10 @@ class MultiTrackTerminal(Terminal, ABC):
         """The directions of all tracks; several of them are what TD_MULTITRACK_MIXED means."""
         directions: set[Direction] = set()
         for track in self.tracks:
-            nested = isinstance(track, MultiTrackTerminal)
-            directions |= track.directions_in_use if nested else {track.direction}
+            if isinstance(track, MultiTrackTerminal):
+                directions |= track.directions_in_use
+            else:
+                directions.add(track.direction)
         return frozenset(directions)
 
     @property
@@ -120,28 +124,29 @@ class FileTerminal(MultiTrackTerminal, MediaControl):
         state: FileState,
         cause: FileCause = FileCause.NORMAL,
         error: Exception | None = None,
+        track: Terminal | None = None,
     ) -> None:
-        """Change the state, and tell the calls; they may also be told of an error without."""
-        self._state = state
-        hosts = one_host_per_call(tuple(host for track in self.tracks for host in track.hosts))
-        for host in hosts:
-            self._tell(host, cause, error)
-        self._told = frozenset(host.owner for host in hosts)
+        """Be in that state from now on, and tell the calls; `track` if it is only about that."""
+        if state is not self._state:
+            self._state, self._told = state, frozenset()
+        tracks = self.tracks if track is None else (track,)
+        for host in one_host_per_call(tuple(host for each in tracks for host in each.hosts)):
+            self._tell(host, cause, error, track)
 
     def _greet(self, hosts: tuple[TerminalHost, ...]) -> None:
         """Media go to or come from these hosts: tell those who do not know it yet."""
         for host in hosts:
             if host.owner not in self._told:
-                self._tell(host, FileCause.NORMAL, None)
-                self._told |= {host.owner}
+                self._tell(host, FileCause.NORMAL)
 
     def _tell(
         self,
         host: TerminalHost,
         cause: FileCause,
-        error: Exception | None,
+        error: Exception | None = None,
         track: Terminal | None = None,
     ) -> None:
+        self._told |= {host.owner}
         host.terminal_event(
             FileTerminalEvent,
             terminal=self,

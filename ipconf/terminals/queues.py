@@ -2,15 +2,16 @@
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ConfigurationError, UsageError
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from .base import FrameClock, Samples
-from .convert import AudioConverter, PictureConverter, check_rate, to_array
+from .convert import AudioConverter, PictureConverter, check_channels, check_rate, to_array
 
 TARGET_QUEUE_S = 0.2
 """`write` waits until less than this is queued: enough for a late application, little delay."""
@@ -22,15 +23,83 @@ SLICES_PER_S = 50
 """Long arrays are converted and queued in pieces of 20 ms."""
 
 
+class AudioFormat(NamedTuple):
+    """The audio of an application (MSPI: ITAMMediaFormat, ITAllocatorProperties)."""
+
+    rate_hz: int
+    channels: int
+    block_samples: int | None
+    """Samples in each array; None if arrays are of any length."""
+
+    def check(self) -> Self:
+        """The format itself, or a ConfigurationError."""
+        check_channels(self.channels)
+        longest = int(MAX_QUEUE_S * check_rate(self.rate_hz))
+        block = self.block_samples
+        if block is not None and not (isinstance(block, int) and 0 < block <= longest):
+            raise ConfigurationError(
+                f"blocks of {block!r} samples: give a whole number, 1 to {longest}, or None"
+            )
+        return self
+
+    def check_block(self, array: NDArray[Any], rate_hz: int) -> None:
+        """A UsageError unless the array is a block of this format, where blocks are fixed."""
+        if self.block_samples is None:
+            return
+        given = (rate_hz, 1 if array.ndim == 1 else array.shape[1], len(array))
+        if given != (self.rate_hz, self.channels, self.block_samples):
+            raise UsageError(
+                f"{given[2]} samples of {given[1]} channels at {given[0]} Hz: this terminal was "
+                f"made for exactly {self.block_samples} of {self.channels} at {self.rate_hz} Hz; "
+                "give such blocks, or make it without block_samples"
+            )
+
+
+class BlockCutter:
+    """Cuts audio into blocks of one size; a gap longer than `max_gap` samples interrupts it.
+
+    The block before a gap, and the last one, are completed with silence. Times are in samples.
+    """
+
+    def __init__(self, block_samples: int, channels: int, max_gap: int) -> None:
+        self._block_samples = block_samples
+        self._max_gap = max_gap
+        self._rest: Samples = np.empty((0, channels), np.int16)
+        self._at = 0
+
+    def cut(self, at: int, samples: Samples) -> list[tuple[int, Samples]]:
+        """The blocks that are complete with these samples, which begin at `at`."""
+        blocks: list[tuple[int, Samples]] = []
+        if at > self._at + len(self._rest) + self._max_gap:
+            blocks += self.finish()
+            self._at = at
+        samples = np.concatenate((self._rest, samples)) if len(self._rest) else samples
+        size = self._block_samples
+        for start in range(0, len(samples) - size + 1, size):
+            blocks.append((self._at, samples[start : start + size]))
+            self._at += size
+        self._rest = samples[len(samples) - len(samples) % size :]
+        return blocks
+
+    def finish(self) -> list[tuple[int, Samples]]:
+        """What is left."""
+        if not len(self._rest):
+            return []
+        block = np.zeros((self._block_samples, self._rest.shape[1]), np.int16)
+        block[: len(self._rest)] = self._rest
+        self._rest = self._rest[:0]
+        return [(self._at, block)]
+
+
 class AudioQueue:
     """Audio on its way from the application to the stream.
 
-    `rate_hz` is the rate of the arrays that come in; 48 kHz with `channels` go out.
+    `format` is that of the arrays that come in; 48 kHz with as many channels go out.
     """
 
-    def __init__(self, rate_hz: int, channels: int) -> None:
-        self._rate_hz = check_rate(rate_hz)
-        self._converter = AudioConverter(AUDIO_RATE_HZ, channels)
+    def __init__(self, format: AudioFormat) -> None:
+        self._format = format.check()
+        self._converter = AudioConverter(AUDIO_RATE_HZ, format.channels)
         self._blocks: deque[Samples] = deque()
         self._queued = 0
         self._starved = False
@@ -42,7 +111,8 @@ class AudioQueue:
 
     def pieces(self, media: NDArray[Any] | av.AudioFrame) -> Iterator[Any]:
         """The media converted, in pieces to push one after the other; raises UsageError."""
-        array, rate_hz = to_array(media, self._rate_hz)
+        array, rate_hz = to_array(media, self._format.rate_hz)
+        self._format.check_block(array, rate_hz)
         step = rate_hz // SLICES_PER_S
         for start in range(0, len(array), step):
             # Copied: the application may fill its array anew while this waits in the queue.

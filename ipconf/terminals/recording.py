@@ -1,65 +1,261 @@
-"""The terminals through which a `FileRecorder` gets its media."""
+"""Records calls into media files.
 
-from typing import TYPE_CHECKING, ClassVar
+    async with FileRecorder("call.mkv") as recorder:        # begins; the file is complete after
+        stream.select_terminal(recorder.audio)              # the track that all may share
+        other.select_terminal(recorder.create_track(MediaType.AUDIO))       # one of its own
+
+Streams and substreams that share an audio track are mixed. A thread does what blocks, so that a
+slow disk never holds up a call.
+"""
+
+from pathlib import Path
+from typing import ClassVar, Self
 
 import av
 
-from ..events import FileCause, FileState, FileTerminalEvent
-from ..model import Direction, MediaType
-from .base import RenderTerminal, Samples, TerminalHost
-
-if TYPE_CHECKING:
-    from .files import FileRecorder
+from ..errors import InvalidStateError, MediaError, NotSupportedError
+from ..events import FileCause, FileState
+from ..model import AUDIO_FRAME_S, Direction, MediaType
+from .base import RenderTerminal, Samples, Terminal, TerminalHost
+from .multitrack import FileTerminal
+from .muxing import FORMATS, check_size, format_of
+from .recorder import Recording
 
 
 class RecordingTrack(RenderTerminal):
-    """The audio or the video of a `FileRecorder`."""
+    """A track of a `FileRecorder`; those for audio can be on several streams at once."""
+
+    terminal_class: ClassVar[str] = "file recording track"
+
+    def __init__(self, recorder: "FileRecorder", media_type: MediaType) -> None:
+        super().__init__(f"{recorder.name} {media_type.value}", media_type, Direction.RENDER)
+        self.recorder = recorder
+        """The terminal that starts, pauses and stops it (MSPI: get_ControllingTerminal)."""
+        self.shared = media_type is MediaType.AUDIO
+
+    def write(self, media: Samples | av.VideoFrame, at: float) -> None:
+        """Record media of your own; ignored unless the recorder is active."""
+        self.recorder.put(self, None, media, at)
+
+    def render(self, host: TerminalHost, media: Samples | av.VideoFrame, at: float) -> None:
+        """Record what a stream received."""
+        self.recorder.put(self, host, self.at_volume(media), at)
+
+
+class FileRecorder(FileTerminal):
+    """Records sound and pictures into one file that keeps the time of the call (MSPI:
+    ITMediaRecord).
+
+    The ending of the name chooses the format (`ipconf.terminals.muxing.FORMATS`); `size` is width
+    and height of the video, by default those of the first picture. The tracks of the file are those
+    that there are when the first media arrive. A file that is there already is overwritten. Raises
+    ConfigurationError for an unknown ending or an impossible size.
+
+    What happens is told by `FileTerminalEvent`s. When the disk is full, or writing fails otherwise,
+    it is WRITE_ERROR; what was written until then can be played.
+    """
 
     terminal_class: ClassVar[str] = "file recording"
 
-    def __init__(self, recorder: "FileRecorder", media_type: MediaType) -> None:
-        super().__init__(f"{recorder.path.name} {media_type.value}", media_type, Direction.RENDER)
-        self.recorder = recorder
-        self.state = FileState.IDLE
-        self._reported_error = False
+    def __init__(self, path: str | Path, *, size: tuple[int, int] | None = None) -> None:
+        self._path = Path(path)
+        self._format = format_of(self._path)
+        self._size = check_size(size)
+        super().__init__(self._path.name, Direction.RENDER)
+        self._tracks: list[RecordingTrack] = []
+        self._recordings: list[Recording] = []
+        """The present one last; before it those whose files are being completed."""
+        self._is_new = True  # nothing was recorded to `path` yet
+        self._began = False
+        self._end_at = 0.0
+        self._skipped_s = 0.0
+        self._resumes = False
 
-    def attach(self, host: TerminalHost) -> None:
-        """As for every terminal; NotSupportedError when the file cannot have this track."""
-        self.recorder.expect(self.media_type)
-        super().attach(host)
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
 
-    def write(self, media: Samples | av.VideoFrame, at: float) -> None:
-        """Record what the stream received."""
-        if self._closed or self.report_error():
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.close()
+        await self.wait_closed()
+
+    @property
+    def path(self) -> Path:
+        """The file. Setting it, before `start` or after `stop`, is how to record another one.
+
+        Raises InvalidStateError while recording, ConfigurationError for an unknown ending, and
+        NotSupportedError if such a file cannot have the tracks there are.
+        """
+        return self._path
+
+    @path.setter
+    def path(self, path: str | Path) -> None:
+        if self._state is not FileState.IDLE:
+            raise InvalidStateError(f"{self.identity} is {self._state.value}; stop it first")
+        path = Path(path)
+        found = format_of(path)
+        for medium in self.media_types_in_use:
+            count = sum(track.media_type is medium for track in self._tracks)
+            if count > found.limit(medium):
+                raise NotSupportedError(
+                    f"{path.name} cannot have {count} tracks for {medium.value}; remove tracks or "
+                    "choose another format"
+                )
+        self._path, self._format, self._is_new = path, found, True
+
+    @property
+    def tracks(self) -> tuple[RecordingTrack, ...]:
+        """The tracks that were created and not removed."""
+        return tuple(self._tracks)
+
+    @property
+    def audio(self) -> RecordingTrack:
+        """The first track for sound; created when it is asked for."""
+        return self._first(MediaType.AUDIO)
+
+    @property
+    def video(self) -> RecordingTrack:
+        """The first track for pictures; created when it is asked for."""
+        return self._first(MediaType.VIDEO)
+
+    @property
+    def _recording(self) -> Recording | None:
+        return self._recordings[-1] if self._recordings else None
+
+    @property
+    def error(self) -> MediaError | None:
+        """Why writing the file failed; what came afterwards was not recorded."""
+        return self._recording.error if self._recording else None
+
+    @property
+    def dropped(self) -> int:
+        """Blocks and frames given up because the disk or an encoder was too slow."""
+        return self._recording.dropped if self._recording else 0
+
+    @property
+    def ignored(self) -> int:
+        """Blocks and frames that came too late for their place in the file, or were of no use."""
+        return self._recording.ignored if self._recording else 0
+
+    def create_track(self, media_type: MediaType) -> RecordingTrack:
+        """Another track, silent or black where nothing is recorded on it.
+
+        Raises NotSupportedError if the format has no room for it, InvalidStateError once media
+        have been recorded and ClosedError.
+        """
+        self._check_open()
+        track = RecordingTrack(self, media_type)
+        if self._began:
+            raise InvalidStateError(
+                f"{self._path.name} has begun; create its tracks before media arrive"
+            )
+        limit = self._format.limit(media_type)
+        if sum(each.media_type is media_type for each in self._tracks) >= limit:
+            able = ", ".join(e for e, kind in FORMATS.items() if kind.limit(media_type) > limit)
+            raise NotSupportedError(
+                f"{self._path.name} can have {limit} tracks for {media_type.value}; share one "
+                f"among streams, or record into one of {able or 'several files'}"
+            )
+        self._tracks.append(track)
+        return track
+
+    def remove_track(self, track: Terminal) -> None:
+        """Do without that track; in a file that has begun it remains, silent or still.
+
+        Raises InvalidTerminalError and TerminalInUseError as every multitrack terminal does.
+        """
+        self._check_removable(track)
+        self._tracks = [each for each in self._tracks if each is not track]
+        track.close()
+
+    def start(self) -> None:
+        """Record from now on, or go on after `pause`; the time in between is left out.
+
+        Raises MediaError when the file cannot be written, InvalidStateError when it has been.
+        """
+        self._check_open()
+        if self._state is FileState.PAUSED:
+            self._resumes = True
+        elif self._state is FileState.IDLE:
+            if not self._is_new:
+                raise InvalidStateError(
+                    f"{self._path} has been recorded; set `path`, to the same name if it is to be "
+                    "overwritten"
+                )
+            self._open()
+            self._is_new, self._skipped_s, self._resumes = False, 0.0, False
+        else:
             return
-        if self.state is FileState.IDLE:
-            self._report(FileState.ACTIVE, FileCause.NORMAL)
-        self.recorder.put(media, at)
+        self._enter(FileState.ACTIVE)
+
+    def pause(self) -> None:
+        """Record nothing until `start`."""
+        if self._state is FileState.ACTIVE:
+            self._enter(FileState.PAUSED)
+
+    def stop(self) -> None:
+        """Record no more; the file is completed in the background: see `wait_complete`."""
+        if self._state is not FileState.IDLE:
+            self._end(FileCause.NORMAL, None)
+
+    async def wait_complete(self) -> None:
+        """After `stop`: return when the file is complete, or has failed (see `error`)."""
+        for recording in tuple(self._recordings):
+            if recording.finished:
+                await recording.wait()
 
     def close(self) -> None:
-        """Record no more; with the last of its tracks the recorder closes."""
-        if self._closed:
-            return
+        """Stop, for good."""
+        self.stop()
         super().close()
-        if self.state is FileState.ACTIVE:
-            self._report(FileState.IDLE, FileCause.NORMAL)
-        if self.recorder.audio.closed and self.recorder.video.closed:
-            self.recorder.close()
 
     async def wait_closed(self) -> None:
-        """After the recorder was closed: return when the file is complete."""
-        if self.recorder.closed:
-            await self.recorder.wait_closed()
+        """After `close`: return when the file is complete, or has failed."""
+        await self.wait_complete()
 
-    def report_error(self) -> bool:
-        """Whether writing has failed; tells the stream the first time."""
-        error = self.recorder.error
-        if error is not None and not self._reported_error:
-            self._reported_error = True
-            self._report(FileState.IDLE, FileCause.WRITE_ERROR, error)
-            self.fail(error)
-        return error is not None
+    def put(
+        self,
+        track: RecordingTrack,
+        host: TerminalHost | None,
+        media: Samples | av.VideoFrame,
+        at: float,
+    ) -> None:
+        """Record what came from `host` on a track; called by the tracks."""
+        if self._state is not FileState.ACTIVE or self._recording is None or track.closed:
+            return
+        if host is not None:
+            self._greet((host,))
+        if not self._began:
+            self._recording.plan({each: each.media_type for each in self._tracks})
+        elif self._resumes:
+            self._skipped_s = at - self._end_at
+        self._began, self._resumes = True, False
+        at -= self._skipped_s
+        length_s = 0.0 if isinstance(media, av.VideoFrame) else AUDIO_FRAME_S
+        self._end_at = max(at + length_s, self._end_at)
+        self._recording.put(track, host, media, at)
 
-    def _report(self, state: FileState, cause: FileCause, error: Exception | None = None) -> None:
-        self.state = state
-        self.post(FileTerminalEvent, state=state, cause=cause, error=error)
+    def _first(self, media_type: MediaType) -> RecordingTrack:
+        found = (track for track in self._tracks if track.media_type is media_type)
+        return next(found, None) or self.create_track(media_type)
+
+    def _open(self) -> None:
+        self._recordings = [each for each in self._recordings if each.is_writing]
+        if self._path in (each.path for each in self._recordings):
+            raise InvalidStateError(
+                f"{self._path} is being completed; wait for that with `await wait_complete()`"
+            )
+        self._recordings.append(Recording(self._path, self._size, self._failed))
+
+    def _failed(self, recording: Recording) -> None:
+        """Writing has failed, perhaps only the end of a file after `stop`."""
+        if recording is self._recording:
+            self._end(FileCause.WRITE_ERROR, recording.error)
+        else:
+            self._enter(self._state, FileCause.WRITE_ERROR, recording.error)
+
+    def _end(self, cause: FileCause, error: MediaError | None) -> None:
+        if self._recording is not None:
+            self._recording.finish()
+        self._began = False
+        self._enter(FileState.IDLE, cause, error)

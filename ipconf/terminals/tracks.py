@@ -19,9 +19,12 @@ from .convert import plane_rows, with_channels
 
 JITTER_SAMPLES = AUDIO_RATE_HZ // 25
 """Blocks whose time is off by less than 40 ms are put together without a gap."""
+HOLD_SAMPLES = AUDIO_RATE_HZ // 5
+"""So much is kept back for sources that are up to 200 ms behind others of their track."""
 SILENCE_SAMPLES = AUDIO_RATE_HZ
 """Gaps are filled in pieces of at most one second."""
 AUDIO_RATE_BPS = 64_000
+"""For each channel."""
 VIDEO_RATE_BPS = 1_000_000
 VIDEO_RATE_FPS = 30
 """What the encoder plans its bits for; frames come when they come."""
@@ -37,7 +40,10 @@ BLACK, GREY = 16, 128
 
 
 class AudioTrack:
-    """Audio that is put where it belongs: gaps become silence, overlaps are cut."""
+    """Audio that is put where it belongs: gaps become silence, several sources are mixed.
+
+    What a source gives follows on without a gap where its times are off by no more than jitter.
+    """
 
     def __init__(self, container: OutputContainer, codec: str, channels: int) -> None:
         self._container = container
@@ -45,41 +51,65 @@ class AudioTrack:
         self._layout = "mono" if channels == 1 else "stereo"
         stream = container.add_stream(codec, rate=AUDIO_RATE_HZ, layout=self._layout)
         self._stream = cast(AudioStream, stream)
-        self._stream.bit_rate = AUDIO_RATE_BPS
+        self._stream.bit_rate = AUDIO_RATE_BPS * channels
         self._written = 0
+        self._mix = np.zeros((0, channels), np.int32)
+        """What follows, to which other sources may still add theirs."""
+        self._ends: dict[object, int] = {}
+        """The place up to which each source has given something."""
 
     @property
     def end_s(self) -> float:
         """The position up to which there is audio."""
-        return self._written / AUDIO_RATE_HZ
+        return (self._written + len(self._mix)) / AUDIO_RATE_HZ
 
-    def put(self, samples: Samples, at_s: float) -> bool:
+    def put(self, samples: Samples, at_s: float, source: object) -> bool:
         """Add samples (n, channels) due at `at_s`; False when they are all too late."""
-        gap = round(at_s * AUDIO_RATE_HZ) - self._written
-        if gap > JITTER_SAMPLES:
-            self.advance(at_s)
-        elif gap < -JITTER_SAMPLES:
-            samples = samples[-gap:]
-        if len(samples):
-            self._encode(with_channels(samples, self._channels))
-        return len(samples) > 0
+        at = round(at_s * AUDIO_RATE_HZ)
+        end = self._ends.get(source)
+        if end is not None and at <= end + JITTER_SAMPLES:
+            if end - at > JITTER_SAMPLES:
+                samples = samples[end - at :]  # it has given that part already
+            at = end
+        if at < self._written:
+            samples, at = samples[self._written - at :], self._written
+        if not len(samples):
+            return False
+        if end is None:
+            past = self._written - JITTER_SAMPLES
+            self._ends = {each: end for each, end in self._ends.items() if end > past}
+        self._ends[source] = at + len(samples)
+        self._write_up_to(at + len(samples) - HOLD_SAMPLES)
+        self._add(with_channels(samples, self._channels), at - self._written)
+        return True
 
     def advance(self, to_s: float) -> None:
-        """Fill with silence up to that position."""
-        missing = round(to_s * AUDIO_RATE_HZ) - self._written
-        while missing > 0:
-            block = np.zeros((min(missing, SILENCE_SAMPLES), self._channels), np.int16)
-            self._encode(block)
-            missing -= len(block)
+        """Wait for no source any longer up to that position."""
+        self._write_up_to(round(to_s * AUDIO_RATE_HZ))
 
     def finish(self, end_s: float) -> None:
         """Fill up to the end of the file and give out what the encoder holds back."""
-        self.advance(end_s)
+        self.advance(max(end_s, self.end_s))
         self._container.mux(self._stream.encode(None))
 
+    def _add(self, samples: Samples, offset: int) -> None:
+        missing = offset + len(samples) - len(self._mix)
+        if missing > 0:
+            self._mix = np.concatenate((self._mix, np.zeros((missing, self._channels), np.int32)))
+        self._mix[offset : offset + len(samples)] += samples
+
+    def _write_up_to(self, end: int) -> None:
+        while self._written < end:
+            count = min(end - self._written, SILENCE_SAMPLES)
+            block = np.zeros((count, self._channels), np.int16)
+            ready, self._mix = self._mix[:count], self._mix[count:]
+            block[: len(ready)] = np.clip(ready, -32768, 32767)
+            self._encode(block)
+
     def _encode(self, samples: Samples) -> None:
-        packed = np.ascontiguousarray(samples).reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(packed, format="s16", layout=self._layout)
+        frame = av.AudioFrame.from_ndarray(
+            samples.reshape(1, -1), format="s16", layout=self._layout
+        )
         frame.sample_rate = AUDIO_RATE_HZ
         frame.time_base = Fraction(1, AUDIO_RATE_HZ)
         frame.pts = self._written

@@ -22,6 +22,11 @@ class Worker:
         finally:
             self._done.set_result(None)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether `work` has returned."""
+        return self._done.done()
+
     async def wait(self) -> None:
         """Return when the thread has ended."""
         await asyncio.wrap_future(self._done)

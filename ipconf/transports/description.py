@@ -24,6 +24,7 @@ from aiortc.sdp import (
 
 from ..engine.session_config import PayloadFormat
 from ..model import MediaType
+from .audio_lines import PACKET_TIMES, packet_time_lines
 
 WEBRTC_PROFILE = "UDP/TLS/RTP/SAVPF"
 PLAIN_PROFILE = "RTP/AVP"
@@ -101,10 +102,10 @@ def write_description(
             continue
         media, transport = line
         description = _media(media, transport)
-        extra = ""
+        extra = packet_time_lines(media.formats)
         if isinstance(transport, WebRtcLine):
             if reduced_size:
-                extra = "a=rtcp-rsize\r\n"
+                extra += "a=rtcp-rsize\r\n"
             if media.answered is None and media.mid in followers:
                 description.port = 0
                 extra += "a=bundle-only\r\n"
@@ -163,7 +164,7 @@ def _codec(medium: MediaType, fmt: PayloadFormat) -> RTCRtpCodecParameters:
         channels=fmt.channels if medium is MediaType.AUDIO else None,
         payloadType=fmt.payload_type,
         rtcpFeedback=[RTCRtcpFeedback(f[0], f[1] if len(f) > 1 else None) for f in feedback],
-        parameters={k: v or None for k, v in fmt.parameters.items()},
+        parameters={k: v or None for k, v in fmt.parameters.items() if k not in PACKET_TIMES},
     )
 
 

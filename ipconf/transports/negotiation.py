@@ -13,7 +13,7 @@ from ..engine.session_config import PayloadFormat
 from ..errors import NegotiationError
 from ..model import MediaType
 from .bundling import transport_line
-from .formats import common_formats
+from .formats import CommonFormats, common_formats
 from .reading import UnreadableLine
 
 EXTENSIONS: dict[MediaType, dict[str, int]] = {
@@ -41,6 +41,8 @@ class Agreed:
     """Formats that may arrive, with our parameters."""
     send: PayloadFormat
     """The format that we send, with the far end's parameters."""
+    riding: tuple[PayloadFormat, ...]
+    """What may be sent besides, with the same clock: comfort noise, telephone events."""
     sends: bool
     receives: bool
     extensions: Mapping[str, int]
@@ -116,16 +118,16 @@ def _agree(
             problem = f"a second {medium.value} line; this call has one stream each way"
         if mids[index] in mids[:index]:
             problem = f"another line has its mid, {mids[index]!r}"
-        receive, send = common_formats(media, formats.get(medium, ()), answering)
-        if send is None and problem is None:
+        common = common_formats(media, formats.get(medium, ()), answering)
+        if common.send is None and problem is None:
             names = ", ".join(c.name for c in media.rtp.codecs) or "nothing"
             problem = f"no common codec; the far end has {names}"
-        if send is None or problem is not None:
+        if common.send is None or problem is not None:
             lines.append(Refused(index, medium, problem or ""))
             continue
         taken.add(medium)
         agreed = _extensions(media, medium, mids[index], extensions.setdefault(id(transport), {}))
-        line = _agreed(index, mids[index], medium, media, receive, send, agreed, transport)
+        line = _agreed(index, mids[index], medium, media, common, agreed, transport)
         lines.append(line)
     return lines
 
@@ -179,11 +181,11 @@ def _agreed(
     mid: str,
     medium: MediaType,
     media: MediaDescription,
-    receive: tuple[PayloadFormat, ...],
-    send: PayloadFormat,
+    common: CommonFormats,
     extensions: Mapping[str, int],
     transport: MediaDescription,
 ) -> Agreed:
+    assert common.send is not None  # the line would not be part of the call
     repair = {
         group.items[1]: group.items[0]
         for group in media.ssrc_group
@@ -193,8 +195,9 @@ def _agreed(
         index=index,
         mid=mid,
         medium=medium,
-        receive=receive,
-        send=send,
+        receive=common.receive,
+        send=common.send,
+        riding=common.riding,
         sends=media.direction in ("sendrecv", "recvonly"),
         receives=media.direction in ("sendrecv", "sendonly"),
         extensions=extensions,

@@ -11,13 +11,19 @@ from aiortc.sdp import MediaDescription, SessionDescription, candidate_from_sdp,
 
 from ..engine.session_config import PayloadFormat
 from ..errors import NegotiationError
+from .audio_lines import complete, readable_lines
 from .description import DIRECTIONS
 
 MAX_DESCRIPTION_CHARACTERS = 100_000
 MAX_MEDIA_LINES = 64
+MAX_SESSION_LINES = 500
+"""Read again for each m-line."""
+MAX_FORMAT_LINES = 1000
+"""Of one m-line; the grammar compares each with each."""
 USABLE_PAYLOAD_TYPES = frozenset((*range(64), *range(96, 128)))
 """Seven bits, and none that looks like RTCP when the marker is set (RFC 5761 section 4)."""
 
+_FORMAT_LINES = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:")
 _MEDIA_LINE = re.compile(r"m=(\S+) \d+\S* (\S+) (\S.*)")
 
 
@@ -42,6 +48,8 @@ def read_description(text: str) -> SessionDescription:
             f"the far end's description has {len(lines)} media lines; "
             f"1 to {MAX_MEDIA_LINES} can be used"
         )
+    if len(session) > MAX_SESSION_LINES:
+        raise NegotiationError(f"the far end's description begins with {len(session)} lines")
     try:
         description = SessionDescription.parse("\r\n".join(session))
         description.media = [_read_line(session, line) for line in lines]
@@ -53,7 +61,11 @@ def read_description(text: str) -> SessionDescription:
 def _read_line(session: list[str], lines: list[str]) -> MediaDescription:
     """One m-line with its attributes, and those of the session where it has none of its own."""
     try:
-        description = SessionDescription.parse("\r\n".join([*session, *lines]))
+        if sum(line.startswith(_FORMAT_LINES) for line in lines) > MAX_FORMAT_LINES:
+            raise ValueError("too many formats")
+        audio = lines[0].startswith("m=audio ")
+        readable = readable_lines(lines) if audio else lines
+        description = SessionDescription.parse("\r\n".join([*session, *readable]))
     except Exception as exc:
         match = _MEDIA_LINE.fullmatch(lines[0].rstrip())
         if match is None:
@@ -64,6 +76,8 @@ def _read_line(session: list[str], lines: list[str]) -> MediaDescription:
         unreadable.rtp.muxId = mids[0] if mids else ""
         return unreadable
     media = description.media[0]
+    if audio:
+        complete(media, lines)
     shared = [line[2:] for line in session if line[2:] in DIRECTIONS.values()]
     media.host = media.host or description.host
     media.direction = media.direction or (shared[0] if shared else "sendrecv")

@@ -39,6 +39,7 @@ class TelephonyServiceProvider(ABC):
             async for event in events:
                 if event.call is not None:
                     await self.send(event.call, event.data)
+                del event  # or its call would live until the next event of whichever call
 
     @abstractmethod
     async def send(self, call: Call, message: TspMessage) -> None:

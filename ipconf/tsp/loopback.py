@@ -1,6 +1,8 @@
 """A TSP that pairs two providers of one process: calls without a network between the signallers."""
 
 from collections.abc import Iterable
+from contextlib import suppress
+from weakref import WeakKeyDictionary, ref
 
 from ..call import Call
 from ..errors import ClosedError
@@ -15,13 +17,14 @@ class LoopbackTsp(TelephonyServiceProvider):
 
     def __init__(self, caller: MediaServiceProvider, callee: MediaServiceProvider) -> None:
         super().__init__(caller, callee)
-        self._far: dict[Call, Call] = {}
+        # Calls belong to their providers: once closed they must not live on in here.
+        self._far: WeakKeyDictionary[Call, ref[Call]] = WeakKeyDictionary()
 
     def pair(self, media: Iterable[MediaType] = CALL_MEDIA) -> tuple[Call, Call]:
         """A call at each provider, joined but not connected: select terminals, then `connect`."""
         media = tuple(media)
         one, other = (provider.create_call(media) for provider in self.providers)
-        self._far[one], self._far[other] = other, one
+        self._far[one], self._far[other] = ref(other), ref(one)
         return one, other
 
     async def connect(
@@ -39,9 +42,8 @@ class LoopbackTsp(TelephonyServiceProvider):
         return one, other
 
     async def send(self, call: Call, message: TspMessage) -> None:
-        far = self._far.get(call)
+        known = self._far.get(call)
+        far = known() if known is not None else None
         if far is not None:
-            try:
+            with suppress(ClosedError):
                 far.receive_tsp_data(message)
-            except ClosedError:
-                del self._far[call]

@@ -1,0 +1,84 @@
+"""The formats that the sound of one source may have: what their packets are worth, and decoders."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..codecs.base import AudioDecoder
+from ..codecs.registry import create_audio_decoder, has_codec, is_comfort_noise, packet_duration
+from ..engine.rtp_wire import RtpPacket
+from ..engine.session_config import PayloadFormat
+from ..errors import MediaError
+from ..model import AUDIO_RATE_HZ
+from .media_clock import MediaClock
+
+COMFORT_LIMIT_S = 5.0
+"""So long noise fills a pause in which nothing comes; senders renew it more often than that."""
+
+
+class AudioFormats:
+    """Decodes the packets of one source, each by its payload type, and what lies between them.
+
+    `formats` are those of the section; only the ones with a codec here are decoded, and without
+    any it is a MediaError. Each decoder goes on where it was when its format was used last.
+    """
+
+    def __init__(self, formats: tuple[PayloadFormat, ...]) -> None:
+        if not any(has_codec(f) for f in formats):
+            raise MediaError("none of the formats of the section can be decoded here")
+        self._formats = {f.payload_type: f for f in formats if has_codec(f) or is_comfort_noise(f)}
+        self._durations = {number: packet_duration(f) for number, f in self._formats.items()}
+        self._clock = MediaClock()
+        self._decoders: dict[int, AudioDecoder] = {}
+        self._decoder: AudioDecoder | None = None
+        self._comforted = 0  # samples of noise since the last packet
+
+    def place(self, packet: RtpPacket, now: float) -> bool:
+        """Turn the packet's timestamp into one of 48 kHz; False if it is no sound, or too old."""
+        payload_format = self._formats.get(packet.payload_type)
+        if payload_format is None or not packet.payload:
+            return False
+        samples = self.duration(packet)
+        if samples:
+            place = self._clock.place(packet, payload_format.clock_rate, samples, now)
+            if place is None:
+                return False
+            packet.timestamp = place
+        return True
+
+    def duration(self, packet: RtpPacket) -> int:
+        """How many samples of 48 kHz a packet of sound plays; 0 if it is malformed."""
+        return self._durations[packet.payload_type](packet.payload)
+
+    def decode(self, packet: RtpPacket) -> NDArray[np.int16]:
+        """The sound of a packet; MediaError if it makes none."""
+        number = packet.payload_type
+        decoder = self._decoders.get(number)
+        if decoder is None:
+            decoder = self._decoders[number] = create_audio_decoder(self._formats[number])
+        self._decoder = decoder
+        self._comforted = 0
+        return decoder.decode(packet.payload)
+
+    def conceal(self, samples: int, following: RtpPacket | None = None) -> NDArray[np.int16] | None:
+        """That much sound that is missing, before the packet `following` if that is there.
+
+        None before the first packet.
+        """
+        decoder = self._decoder
+        if decoder is None:
+            return None
+        if following is None or self._decoders.get(following.payload_type) is not decoder:
+            return decoder.conceal(samples)
+        return decoder.recover(following.payload, samples)
+
+    def comfort(self, samples: int) -> NDArray[np.int16] | None:
+        """That much of what a pause sounds like, if the far end has told that it is one."""
+        decoder = self._decoder
+        if decoder is None or not decoder.comforting:
+            return None
+        self._comforted += samples
+        if self._comforted > COMFORT_LIMIT_S * AUDIO_RATE_HZ:
+            return None
+        return decoder.conceal(samples)
