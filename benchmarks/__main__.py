@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from . import bench_audio, bench_calls, bench_delay, bench_session, bench_transport
 from .report import Broken, Plan, Row, show, write
 
-BENCHMARKS: dict[str, Callable[[Plan], Awaitable[list[Row]]]] = {
+BENCHMARKS: dict[str, Callable[[Plan], AsyncIterator[Row]]] = {
     "session": bench_session.run,
     "receive": bench_audio.run_receive,
     "send": bench_audio.run_send,
@@ -42,7 +42,8 @@ async def _run(names: list[str], plan: Plan) -> tuple[list[Row], list[str]]:
     for name in names:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         try:
-            rows += await BENCHMARKS[name](plan)
+            async for row in BENCHMARKS[name](plan):
+                rows.append(row)
         except Broken as exc:
             failures.append(f"{name}: {exc}")
     return rows, failures

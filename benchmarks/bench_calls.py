@@ -6,6 +6,8 @@ both ways in every one of them before it counts.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from .children import Child
 from .gauges import slope
 from .report import Plan, Row
@@ -61,11 +63,11 @@ async def _leftovers(calls: int, video: bool) -> list[Row]:
     ]
 
 
-async def run(plan: Plan) -> list[Row]:
+async def run(plan: Plan) -> AsyncIterator[Row]:
     """Each in a process of its own."""
-    return [
-        await _memory(plan, video=False),
-        await _memory(plan, video=True),
-        *await _leftovers(plan.pick(1000, 100), video=False),
-        *await _leftovers(plan.pick(100, 20), video=True),
-    ]
+    yield await _memory(plan, video=False)
+    yield await _memory(plan, video=True)
+    for row in await _leftovers(plan.pick(1000, 100), video=False):
+        yield row
+    for row in await _leftovers(plan.pick(200, 20), video=True):
+        yield row

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from functools import partial
 from statistics import median
 
 from ipconf.model import AUDIO_FRAME_S, Direction, MediaType
@@ -22,7 +24,7 @@ from ipconf.tsp.loopback import LoopbackTsp
 
 from .children import Child, connect
 from .legs import SETTINGS
-from .report import Broken, Plan, Row
+from .report import Broken, Plan, Row, attempt
 from .sounds import BLOCKS_PER_SWEEP, SWEEP_S, sweep, sweep_time_s
 from .subject_ipconf import Ear
 
@@ -120,24 +122,21 @@ def _time_until_back(after: list[tuple[float, float]], over: float) -> float:
     return back - over if back < after[-1][0] - STEADY_S else AFTER_S
 
 
-async def run(plan: Plan) -> list[Row]:
+async def run(plan: Plan) -> AsyncIterator[Row]:
     """Delay over many pairs of calls, then each disturbance several times."""
-    delays = [
-        await _mouth_to_ear_ms(1.0 if plan.quick else LISTEN_S) for _ in range(plan.pick(10, 2))
-    ]
-    rows = []
+    talk = partial(_mouth_to_ear_ms, 1.0 if plan.quick else LISTEN_S)
+    delays = [await attempt(talk) for _ in range(plan.pick(10, 2))]
     for what, values in zip(("handed over", "due"), zip(*delays, strict=True), strict=True):
         note = f"median of each of {len(values)} calls: {min(values):.0f} to {max(values):.0f} ms"
         name = f"mouth to ear, until sound is {what}, median"
-        rows.append(Row(name, median(values), "ms", DELAY_GOAL_MS, note))
+        yield Row(name, median(values), "ms", DELAY_GOAL_MS, note)
     for kind, words in (
         ("jitter", "1 s of up to 120 ms of jitter"),
         ("stall", "300 ms without a packet, then all at once"),
         ("loss", "200 ms of loss"),
     ):
-        results = [await _recovery(kind) for _ in range(plan.pick(3, 1))]
+        results = [await attempt(partial(_recovery, kind)) for _ in range(plan.pick(3, 1))]
         seconds = median(s for s, _ in results)
         grown = median(g for _, g in results)
         note = f"delay had changed by {grown:+.0f} ms"
-        rows.append(Row(f"buffer back after {words}", seconds, "s", RECOVERY_GOAL_S, note))
-    return rows
+        yield Row(f"buffer back after {words}", seconds, "s", RECOVERY_GOAL_S, note)

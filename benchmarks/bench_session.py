@@ -7,7 +7,7 @@ negotiate; aiortc's parsers, which only parse, run on the same bytes for compari
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from statistics import median
 
 from aiortc import RTCRtpHeaderExtensionParameters, RTCRtpParameters
@@ -137,13 +137,12 @@ def _measure_rtcp(conversation: Conversation, count: int) -> tuple[float, float]
     return ours, cpu_us_each(parse)
 
 
-async def run(plan: Plan) -> list[Row]:
+async def run(plan: Plan) -> AsyncIterator[Row]:
     """Both kinds of packet in turns, on one session that lives through all of it."""
     conversation = Conversation()
     near = conversation.near
     for _ in range(3):  # probation
         near.receive(conversation.media(), conversation.now)
-    rows: list[Row] = []
     measures: dict[str, tuple[Callable[[Conversation, int], tuple[float, float]], float, int]] = {
         "an RTP packet": (_measure_rtp, RTP_GOAL_US, plan.pick(5000, 1000)),
         "an SR+SDES compound": (_measure_rtcp, RTCP_GOAL_US, plan.pick(300, 50)),
@@ -155,5 +154,4 @@ async def run(plan: Plan) -> list[Row]:
     for name, (_, goal, _) in measures.items():
         ours, theirs = (median(column) for column in zip(*results[name], strict=True))
         note = f"aiortc's parser alone: {theirs:.1f} us"
-        rows.append(Row(f"RtpSession.receive of {name}, CPU", ours, "us", goal, note))
-    return rows
+        yield Row(f"RtpSession.receive of {name}, CPU", ours, "us", goal, note)

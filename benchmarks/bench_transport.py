@@ -10,12 +10,14 @@ ICE consent both ways) is put down to the packets received.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
 from importlib.util import find_spec
 from statistics import median
 
 from .bench_audio import FRAMES_PER_S, WHOLE
 from .children import Child, connect
-from .report import Broken, Plan, Row
+from .report import Broken, Plan, Row, attempt
 
 RECEIVED_GOAL_US = 22.0
 SENT_GOAL_US = 18.0
@@ -45,15 +47,14 @@ async def _measure(loop: str, legs: int, seconds: float) -> tuple[float, float]:
     return received_us, result["send cpu"] / result["sent"] * 1e6
 
 
-async def run(plan: Plan) -> list[Row]:
+async def run(plan: Plan) -> AsyncIterator[Row]:
     """Both loops in turns; the goals are for the faster one, which is an extra of the package."""
     loops = ["--asyncio", "--uvloop"] if find_spec("uvloop") else ["--asyncio"]
     legs = plan.pick(LEGS, QUICK_LEGS)
     results: dict[str, list[tuple[float, float]]] = {loop: [] for loop in loops}
     for _ in range(min(plan.runs, RUNS)):
         for loop, runs in results.items():
-            runs.append(await _measure(loop, legs, plan.window_s))
-    rows: list[Row] = []
+            runs.append(await attempt(partial(_measure, loop, legs, plan.window_s)))
     for loop, runs in results.items():
         judged = loop == loops[-1]
         for what, values, goal in zip(
@@ -64,5 +65,4 @@ async def run(plan: Plan) -> list[Row]:
         ):
             name = f"transport, {legs} legs on {loop[2:]}: a {what}, CPU"
             note = f"{min(values):.1f} to {max(values):.1f} us in {len(values)} runs"
-            rows.append(Row(name, median(values), "us", goal if judged else None, note))
-    return rows
+            yield Row(name, median(values), "us", goal if judged else None, note)

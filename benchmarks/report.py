@@ -5,17 +5,37 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
 
+T = TypeVar("T")
+
+MESSAGE_CHARACTERS = 300
+
 
 class Broken(Exception):
     """What was measured did not do its work, so the numbers mean nothing."""
+
+
+ATTEMPTS = 3
+"""A machine that is busy with something else may spoil a measurement or two."""
+
+
+async def attempt(measure: Callable[[], Awaitable[T]]) -> T:
+    """What `measure` returns; a broken measurement is thrown away and repeated."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await measure()
+        except Broken as exc:
+            print(f"  once more: {str(exc)[:MESSAGE_CHARACTERS]}", file=sys.stderr, flush=True)
+    return await measure()
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,16 +137,17 @@ class AudioCaptureStream(CaptureStream):
                 mixed = samples if mixed is None else mix((mixed, samples))
         if mixed is None:
             return
-        self.level = level_of(mixed)
+        sent_level = self._send(mixed, now) if self._running else None
+        self.level = level_of(mixed) if sent_level is None else sent_level
         self._owner.roster.local_level(self.level, now)
-        if self._running:
-            self._send(mixed, now)
 
-    def _send(self, samples: Samples, now: float) -> None:
+    def _send(self, samples: Samples, now: float) -> int | None:
+        """Send what is complete; the level of it, which need not be computed twice."""
         channel, sender, agreed = self._channel, self._sender, self._agreed
         if channel is None or sender is None or agreed is None:
-            return
-        for packet in sender.push(samples):
+            return None
+        packets = sender.push(samples)
+        for packet in packets:
             channel.send(
                 agreed.mid,
                 packet.payload_type,
@@ -159,6 +160,7 @@ class AudioCaptureStream(CaptureStream):
             )
             self.sent_frames += 1
         self._set_active()
+        return packets[-1].level if packets else None
 
     def bitrate_limited(self, bps: int) -> None:
         """Video gives way to sound, never the other way round."""

@@ -128,16 +128,6 @@ class Reader:
         """All blocks up to the end, or the first `limit` of them, put together."""
         return np.concatenate([np.zeros((0, 1), np.int16), *await self.take(limit)])
 
-    async def pictures(self) -> list[tuple[float, av.VideoFrame]]:
-        """All pictures up to the end, with the time since the first at which each was shown."""
-        shown: list[tuple[float, av.VideoFrame]] = []
-        while not self.has_ended:
-            at = self.now
-            frame = await self.poll()
-            if frame is not None:
-                shown.append((at, frame))
-        return [(at - shown[0][0], frame) for at, frame in shown]
-
     @property
     def has_ended(self) -> bool:
         """Whether the last event says so."""

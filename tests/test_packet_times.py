@@ -129,7 +129,8 @@ def heard_well(payload_format, arrivals, ptime_ms):
     receiver = AudioReceiver((payload_format,))
     played = listen(receiver, arrivals, ticks(0, 3.7))
     stats = receiver.stats()
-    assert stats.concealed_s == stats.decode_errors == stats.late == stats.discarded == 0
+    assert stats.concealed_s == stats.decode_errors == stats.discarded == 0
+    assert stats.late <= (3 if ptime_ms < 10 else 0)  # of a burst that is due at once
     assert played.empty <= 3 + -(-ptime_ms // 20)
     heard = played.sound()
     assert pitch_hz(heard) == pytest.approx(VOICE_HZ, abs=1)
@@ -154,13 +155,13 @@ def test_the_far_end_may_change_its_packet_time_at_any_moment():
     sound = tone(6.0, VOICE_HZ)
     arrivals, sequence, at = [], 0, 0
     for ptime_ms in (20, 60, 10, 180, 20, 120):
-        part = sound[at : at + 1080 * 48]  # 1.08 s is a multiple of all but 50 and 70 ms
+        part = sound[at : at + 1080 * 48]
         for when, packet in sent(PCMA, part, ptime_ms):
             packet.sequence = sequence
             packet.timestamp += at // 6
             arrivals.append((when + at / RATE, packet))
             sequence += 1
-        at += len(part) if ptime_ms not in (10, 120) else len(part)
+        at += len(part)
     receiver = AudioReceiver((PCMA,))
     played = listen(receiver, arrivals, ticks(0, 5.7))
     heard = played.sound()

@@ -11,10 +11,13 @@ from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
 from ..errors import MediaError
 from ..model import AUDIO_RATE_HZ
+from ..terminals.convert import with_channels
 from .media_clock import MediaClock
 
 COMFORT_LIMIT_S = 5.0
 """So long noise fills a pause in which nothing comes; senders renew it more often than that."""
+FADE_SAMPLES = AUDIO_RATE_HZ * 5 // 1000
+"""What one format ended with goes over into the next, which may be a little later or earlier."""
 
 
 class AudioFormats:
@@ -54,12 +57,15 @@ class AudioFormats:
     def decode(self, packet: RtpPacket) -> NDArray[np.int16]:
         """The sound of a packet; MediaError if it makes none."""
         number = packet.payload_type
-        decoder = self._decoders.get(number)
+        decoder, before = self._decoders.get(number), self._decoder
         if decoder is None:
             decoder = self._decoders[number] = create_audio_decoder(self._formats[number])
         self._decoder = decoder
         self._comforted = 0
-        return decoder.decode(packet.payload)
+        samples = decoder.decode(packet.payload)
+        if before is None or before is decoder:
+            return samples
+        return _cross_fade(before.conceal(FADE_SAMPLES), samples)
 
     def conceal(self, samples: int, following: RtpPacket | None = None) -> NDArray[np.int16] | None:
         """That much sound that is missing, before the packet `following` if that is there.
@@ -82,3 +88,11 @@ class AudioFormats:
         if self._comforted > COMFORT_LIMIT_S * AUDIO_RATE_HZ:
             return None
         return decoder.conceal(samples)
+
+
+def _cross_fade(before: NDArray[np.int16], after: NDArray[np.int16]) -> NDArray[np.int16]:
+    """`after`, into which `before` goes over at its beginning."""
+    before = with_channels(before[: len(after)], after.shape[1])
+    rise = np.linspace(0, 1, len(before), dtype=np.float32)[:, np.newaxis]
+    joint = before + (after[: len(before)].astype(np.float32) - before) * rise
+    return np.concatenate((joint.astype(np.int16), after[len(before) :]))

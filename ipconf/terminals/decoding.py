@@ -124,7 +124,7 @@ class MediaDecoder:
         if packet is None:
             return False
         for medium, line in self.lines.items():
-            if packet.stream_index != line.stream.index:
+            if packet.stream.index != line.stream.index:
                 continue
             if medium not in wanted:
                 line.interrupt()

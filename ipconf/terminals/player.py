@@ -30,7 +30,7 @@ class Player:
         self._polled = {MediaType.AUDIO: -math.inf, MediaType.VIDEO: -math.inf}
         self._last_poll = 0.0
         self._next_block = 0
-        self._mark = Mark(0, 0.0)
+        self._mark = Mark(0, reader.start_s)
         self._time = 0
 
     @property
@@ -75,7 +75,7 @@ class Player:
         if elapsed_s > MAX_LAG_S or not (reader.ended or any(map(self._queue, listeners))):
             self._zero += elapsed_s
         if medium is MediaType.AUDIO and now - self._polled[medium] > MAX_LAG_S:
-            self._next_block = self._ticks(now)
+            self._next_block = max(self._next_block, self._ticks(now))
         self._time = max(self._time, self._ticks(now))
         while reader.marks and reader.marks[0].at <= self._time:
             self._mark = reader.marks.popleft()

@@ -94,7 +94,7 @@ class FileReader:
         """Packets that could not be decoded and were passed over."""
         self.wanted = wanted
         self._list = play_list
-        self._start_s = start_s
+        self.start_s = start_s
         self._channels = channels
         self._cutter = BlockCutter(AUDIO_FRAME_SAMPLES, channels, AUDIO_FRAME_SAMPLES)
         self._closed = False
@@ -133,7 +133,7 @@ class FileReader:
     # -- in the thread
 
     def _read(self) -> None:
-        number, offset_s = self._list.locate(self._start_s)
+        number, offset_s = self._list.locate(self.start_s)
         while not self._closed:
             before = self.end
             for index in range(number, len(self._list.files)):
