@@ -14,7 +14,7 @@ from .report import Plan, Row
 
 MEMORY_GOAL_MB = 3.0
 ROUNDS = 10
-WARM_ROUNDS = 2
+WARM_ROUNDS = 4
 """Until allocators and caches have grown to what they need."""
 GROWTH_GOAL_KB = 1.0
 """For each call; a leaked call would be a hundred times that."""
@@ -69,5 +69,5 @@ async def run(plan: Plan) -> AsyncIterator[Row]:
     yield await _memory(plan, video=True)
     for row in await _leftovers(plan.pick(1000, 100), video=False):
         yield row
-    for row in await _leftovers(plan.pick(200, 20), video=True):
+    for row in await _leftovers(plan.pick(400, 20), video=True):
         yield row

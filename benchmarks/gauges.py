@@ -7,9 +7,11 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
+from statistics import median
 
 _PROC = Path("/proc/self")
 
@@ -63,9 +65,7 @@ def cpu_us_each(work: Callable[[], int]) -> float:
     return (time.process_time() - cpu) * 1e6 / done
 
 
-def slope(values: list[float]) -> float:
-    """By how much the values grow from each to the next, by least squares."""
-    middle = (len(values) - 1) / 2
-    mean = sum(values) / len(values)
-    spread = sum((index - middle) ** 2 for index in range(len(values)))
-    return sum((i - middle) * (v - mean) for i, v in enumerate(values)) / spread
+def slope(values: Sequence[float]) -> float:
+    """By how much values grow from each to the next, whatever single ones do (Theil and Sen)."""
+    pairs = combinations(enumerate(values), 2)
+    return median((later - earlier) / (j - i) for (i, earlier), (j, later) in pairs)

@@ -17,15 +17,14 @@ from rich.table import Table
 
 T = TypeVar("T")
 
+ATTEMPTS = 3
+"""A machine that is busy with something else may spoil a measurement or two."""
 MESSAGE_CHARACTERS = 300
+"""Of what went wrong, as much as is shown when it is tried again."""
 
 
 class Broken(Exception):
     """What was measured did not do its work, so the numbers mean nothing."""
-
-
-ATTEMPTS = 3
-"""A machine that is busy with something else may spoil a measurement or two."""
 
 
 async def attempt(measure: Callable[[], Awaitable[T]]) -> T:

@@ -25,6 +25,7 @@ from .engine.session import RtpSession
 from .engine.session_config import Section, SessionConfig
 from .errors import (
     ClosedError,
+    ConnectTimeoutError,
     InvalidMediaTypeError,
     InvalidStateError,
     IpconfError,
@@ -36,7 +37,7 @@ from .errors import (
 from .event_hub import EventHub, EventStream
 from .events import CallEvent, CallStateChanged, ParticipantEvent, StreamNotUsed, TspData
 from .model import CallSettings, CallState, Cause, Direction, GoneReason, MediaType
-from .negotiator import Bearer, Negotiator
+from .negotiator import Bearer, Negotiator, session_id_of
 from .participants import LocalParticipant, Participant, Roster
 from .private_ifaces import InterfaceHost, ParticipantControl, ParticipantSubStreamControl
 from .render_streams import RenderStream, make_render_stream
@@ -107,6 +108,10 @@ class Call(InterfaceHost):
         self._reader: asyncio.Task[None] | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
+        self._answer_due: asyncio.TimerHandle | None = None
+        self.ignored_answers = 0
+        """Answers to offers that had been superseded, or that nobody made."""
         super().__init__(
             [
                 ParticipantControl(self.roster, self.local_participant),
@@ -191,20 +196,28 @@ class Call(InterfaceHost):
             self._tell_tsp(Disconnect(reason=reason))  # after the BYE, which tells more
 
     async def close(self) -> None:
-        """Disconnect, give terminals back, end event streams (MSPI: ShutdownMSPCall)."""
-        if self._closed:
-            return
+        """Disconnect, give terminals back, end event streams (MSPI: ShutdownMSPCall).
+
+        It runs to its end even if the waiting for it is cancelled; everybody who calls it waits.
+        """
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         self._closed = True
-        if self._state is CallState.IDLE:
-            await self._stop_connecting()
-        else:
-            await self.disconnect()
-        for task in tuple(self._tasks - {asyncio.current_task()}):
-            await asyncio.wait([task])
-        for stream in self.streams:
-            stream.close()
-        self._hub.close()
-        self._provider.forget(self)
+        try:
+            if self._state is CallState.IDLE:
+                await self._stop_connecting()
+            else:
+                await self.disconnect()
+            while self._tasks:
+                await asyncio.wait(tuple(self._tasks))
+        finally:
+            for stream in self.streams:
+                stream.close()
+            self._hub.close()
+            self._provider.forget(self)
 
     # -- what streams use (rtp_streams.StreamOwner)
 
@@ -268,31 +281,58 @@ class Call(InterfaceHost):
                 case Description(type="offer"):
                     await self._answer(message.sdp)
                 case Description():
-                    self._accept(message.sdp)
+                    self._accept(message)
                 case Candidate():
                     if self._negotiator is not None:
                         await self._negotiator.add_candidate(message.candidate, message.mid)
                 case Disconnect():
                     await self._dismissed(message.reason)
-        except IpconfError as exc:
-            await self._give_up(exc)
+        except Exception as exc:
+            await self._give_up(self._as_ours(exc))
 
     async def _offer(self) -> None:
-        negotiator = await self._renegotiate()
-        sdp = await negotiator.offer()
+        await self._stop_connecting()
+        negotiator = self._new_negotiator()
+        sdp = await self._prepare(negotiator, negotiator.offer())
+        await self._replace(negotiator)
+        limit_s = self.settings.connect_timeout_s
+        loop = asyncio.get_running_loop()
+        self._answer_due = loop.call_later(limit_s, self._unanswered, negotiator)
         self._tell_tsp(Description(type="offer", sdp=sdp))
 
     async def _answer(self, sdp: str) -> None:
-        negotiator = await self._renegotiate()
-        answer = await negotiator.answer(sdp)
-        self._tell_tsp(Description(type="answer", sdp=answer))
+        pending = self._negotiator
+        if pending is not None and pending.awaits_answer and not pending.yields_to(sdp):
+            return  # both ends have offered at once: the far end answers ours
+        negotiator = self._new_negotiator()
+        try:
+            answer = await self._prepare(negotiator, negotiator.answer(sdp))
+        except NegotiationError as exc:
+            if not self._channels:
+                raise
+            self._set_state(CallState.CONNECTED, Cause.UNKNOWN, exc)  # what there was goes on
+            return
+        await self._stop_connecting()
+        await self._replace(negotiator)
+        self._tell_tsp(Description(type="answer", sdp=answer, answers=session_id_of(sdp)))
         self._agreed(negotiator)
 
-    def _accept(self, sdp: str) -> None:
-        if self._negotiator is None:
-            raise NegotiationError("an answer came, but no offer was made")
-        self._negotiator.accept_answer(sdp)
-        self._agreed(self._negotiator)
+    def _accept(self, message: Description) -> None:
+        negotiator = self._negotiator
+        if negotiator is None or not negotiator.awaits_answer:
+            self.ignored_answers += 1
+            return
+        if message.answers not in (None, negotiator.session_id):
+            self.ignored_answers += 1
+            return
+        negotiator.accept_answer(message.sdp)
+        self._agreed(negotiator)
+
+    def _unanswered(self, negotiator: Negotiator) -> None:
+        if negotiator is self._negotiator and negotiator.awaits_answer:
+            limit_s = self.settings.connect_timeout_s
+            text = f"nobody answered within {limit_s:g} s; try again, or raise connect_timeout_s"
+            self._spawn(self._give_up(ConnectTimeoutError(text)))
 
     async def _dismissed(self, reason: str) -> None:
         await self._stop_connecting()
@@ -300,21 +340,41 @@ class Call(InterfaceHost):
             text = f"{self.identity} was not connected: {reason or 'the far end gave up'}"
             await self._hang_up("", Cause.REMOTE_REQUEST, TransportError(text))
         elif self._state is not CallState.DISCONNECTED:
-            await self._hang_up(reason, Cause.REMOTE_REQUEST, None)
+            for channel in self._channels:
+                channel.lost(GoneReason.BYE, reason)
+            await self._hang_up("", Cause.REMOTE_REQUEST, None)
 
     async def _give_up(self, error: IpconfError) -> None:
         self._tell_tsp(Disconnect(reason=str(error)))
         await self._hang_up("", Cause.CONNECT_FAIL, error)
 
-    async def _renegotiate(self) -> Negotiator:
-        """Drop the transports there were, and begin anew; who was there is expected back."""
-        await self._stop_connecting()
-        await self._drop_channels(Cause.REMOTE_REQUEST, GoneReason.TIMEOUT, silently=True)
-        self._set_state(CallState.CONNECTING, Cause.UNKNOWN)
+    def _as_ours(self, exc: Exception) -> IpconfError:
+        """What ended the set-up, as an error of ours; a surprise is reported to the loop as well."""
+        if isinstance(exc, IpconfError):
+            return exc
+        context = {"message": f"{self.identity} could not be set up", "exception": exc}
+        asyncio.get_running_loop().call_exception_handler(context)
+        return TransportError(f"the call could not be set up ({type(exc).__name__}: {exc})")
+
+    def _new_negotiator(self) -> Negotiator:
         formats = {m: offered_formats(m, self.settings) for m in self.media_types}
         make = partial(self._make_transport, self.settings)
-        self._negotiator = Negotiator(formats, self.settings, make, self.local_participant.identity)
-        return self._negotiator
+        return Negotiator(formats, self.settings, make, self.local_participant.identity)
+
+    async def _prepare(self, negotiator: Negotiator, work: Coroutine[Any, Any, str]) -> str:
+        """Let a negotiator that is not in use yet work; without success it leaves no socket."""
+        try:
+            return await work
+        except BaseException:
+            self._spawn(negotiator.close(silently=True))
+            raise
+
+    async def _replace(self, negotiator: Negotiator) -> None:
+        """Put new transports in the place of those there were; who was there is expected back."""
+        old = self._drop_channels(Cause.REMOTE_REQUEST, GoneReason.TIMEOUT)
+        self._negotiator = negotiator
+        self._set_state(CallState.CONNECTING, Cause.UNKNOWN)
+        await self._shut(old, silently=True)
 
     def _agreed(self, negotiator: Negotiator) -> None:
         lines = {line.medium: line for bearer in negotiator.bearers for line in bearer.lines}
@@ -328,14 +388,15 @@ class Call(InterfaceHost):
             reason = f"the far end {'wants' if sent else 'sends'} no {medium.value}"
             error = NegotiationError(refused.get(medium, reason) if line is None else reason)
             self.post(StreamNotUsed, stream=stream, cause=Cause.REMOTE_REQUEST, error=error)
+        self._stop_waiting()
         self._connecting = self._spawn(self._connect(negotiator))
 
     async def _connect(self, negotiator: Negotiator) -> None:
         try:
             await negotiator.connect(self._connected)
-        except IpconfError as exc:
+        except Exception as exc:
             self._connecting = None
-            await self._give_up(exc)
+            await self._give_up(self._as_ours(exc))
         else:
             self._set_state(CallState.CONNECTED, Cause.UNKNOWN)
 
@@ -424,13 +485,17 @@ class Call(InterfaceHost):
         gone = GoneReason.TIMEOUT if cause is Cause.MEDIA_TIMEOUT else GoneReason.CLOSED
         for channel in self._channels:
             channel.leave(reason)
-        await self._drop_channels(cause, gone)
+        old = self._drop_channels(cause, gone)
+        # Before anything is awaited: what comes in meanwhile finds a call that is disconnected.
         self._set_state(CallState.DISCONNECTED, cause, error)
+        await self._shut(old, silently=False)
 
-    async def _drop_channels(
-        self, cause: Cause, gone: GoneReason, *, silently: bool = False
-    ) -> None:
-        """End what carries media now; whoever was there leaves with it, for `gone`."""
+    def _drop_channels(self, cause: Cause, gone: GoneReason) -> Negotiator | None:
+        """End what carries media now; whoever was there leaves with it, for `gone`.
+
+        Returns the negotiator whose transports are to be shut.
+        """
+        self._stop_waiting()
         channels, self._channels = self._channels, []
         if channels:
             self.ticker.remove(self._tick)
@@ -439,9 +504,17 @@ class Call(InterfaceHost):
         for stream in self.streams:
             stream.disconnect(cause)
         negotiator, self._negotiator = self._negotiator, None
+        return negotiator
+
+    async def _shut(self, negotiator: Negotiator | None, *, silently: bool) -> None:
         if negotiator is not None:
             # On its own, so that whoever is cancelled while waiting for it leaves no socket open.
             await asyncio.wait([self._spawn(negotiator.close(silently=silently))])
+
+    def _stop_waiting(self) -> None:
+        if self._answer_due is not None:
+            self._answer_due.cancel()
+            self._answer_due = None
 
     def _set_state(self, state: CallState, cause: Cause, error: Exception | None = None) -> None:
         self.error = error

@@ -15,6 +15,7 @@ from .codecs.base import AudioWishes
 from .codecs.registry import is_comfort_noise
 from .engine.local_source import LocalSource
 from .engine.speakers import level_of
+from .errors import MediaError
 from .model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, Cause, Direction, MediaType
 from .pipelines.audio_sender import AudioSender
 from .pipelines.video_sender import EncodedVideo, VideoSender
@@ -26,6 +27,10 @@ from .ticker import AUDIO_TICKS
 if TYPE_CHECKING:
     from .transports.negotiation import Agreed
 
+KEY_FRAME_SPACING_S = 0.4
+"""Key frames are not made more often, however often receivers ask: they cost ten others."""
+MIN_VIDEO_BITRATE_BPS = 50_000
+"""No picture is worth sending below that, whatever a receiver estimates."""
 VOICE_LEVEL = 45
 """Louder than -45 dBov sets the voice flag of the level extension (RFC 6464 section 3)."""
 KEY_FRAME_REQUESTS = frozenset({"nack pli", "ccm fir"})
@@ -58,7 +63,13 @@ class CaptureStream(Stream):
 
     def _read(self, terminal: CaptureTerminal, now: float) -> Samples | av.VideoFrame | None:
         try:
-            return terminal.capture(now)
+            media = terminal.capture(now)
+            if isinstance(media, np.ndarray) and not _is_block(media):
+                raise MediaError(
+                    f"{terminal.identity} gave an array of shape {media.shape} and type "
+                    f"{media.dtype}; read() gives int16 of shape (960, 1 or 2), or None"
+                )
+            return media
         except Exception as exc:  # a terminal is anybody's code; its fault stays its own
             self.terminal_failed(terminal, exc)
             return None
@@ -175,6 +186,7 @@ class VideoCaptureStream(CaptureStream):
         super().__init__(owner, MediaType.VIDEO)
         self._sender: VideoSender | None = None
         self._key_frame_at = self._key_frame_every_s = math.inf
+        self._asked_at = -math.inf
 
     def _begin(self) -> None:
         assert self._agreed is not None
@@ -228,12 +240,25 @@ class VideoCaptureStream(CaptureStream):
         self._set_active()
 
     def key_frame_requested(self) -> None:
-        if self._sender is not None:
+        now = self._owner.now()
+        if self._sender is not None and now - self._asked_at >= KEY_FRAME_SPACING_S:
+            self._asked_at = now
             self._sender.request_key_frame()
 
     def bitrate_limited(self, bps: int) -> None:
         if self._sender is not None:
-            self._sender.bitrate_bps = min(bps, self._owner.settings.video_bitrate_bps)
+            most = self._owner.settings.video_bitrate_bps
+            self._sender.bitrate_bps = max(min(bps, most), MIN_VIDEO_BITRATE_BPS)
+
+
+def _is_block(media: Samples) -> bool:
+    shape = media.shape
+    return (
+        len(shape) == 2
+        and shape[0] == AUDIO_FRAME_SAMPLES
+        and 0 < shape[1] < 3
+        and (media.dtype == np.int16)
+    )
 
 
 def mix(blocks: tuple[Samples, ...] | list[Samples]) -> Samples:

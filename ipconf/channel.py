@@ -17,7 +17,7 @@ from .engine.outputs import (
     Transmit,
 )
 from .engine.reception import RemoteSource
-from .engine.rtp_wire import RtpPacket
+from .engine.rtp_wire import RtpPacket, is_rtcp
 from .engine.session import RtpSession
 from .model import GoneReason, SdesType
 from .participants import Roster
@@ -62,7 +62,7 @@ class Channel:
             else:
                 self._dispatch(output, now)
                 regular = False
-        if not regular or datagram[1] >= 192:
+        if not regular or is_rtcp(datagram):
             self._arm()  # RTCP and newcomers may move the next deadline; media does not
 
     def _dispatch(self, output: Output, now: float) -> None:
@@ -157,11 +157,11 @@ class Channel:
         self._handle(self.session.handle_timer(now), now)
 
     def leave(self, reason: str) -> None:
-        """Say BYE now; a far end in a large group may have to wait for it (RFC 3550 6.3.7)."""
+        """Say BYE now."""
         now = self._loop.time()
         self._handle(self.session.leave(reason, now), now)
 
-    def lost(self, reason: GoneReason) -> None:
+    def lost(self, reason: GoneReason, text: str = "") -> None:
         """The transport ended: everybody on it is gone, and what still comes is ignored."""
         self._closed = True
         self.transport.sink = _ignore
@@ -169,7 +169,7 @@ class Channel:
             self._timer.cancel()
         now = self._loop.time()
         for source in tuple(self.session.sources.values()):
-            self._source_gone(source, reason, "", now)
+            self._source_gone(source, reason, text, now)
 
 
 def _ignore(datagram: bytes, now: float, origin: Hashable = None) -> None:

@@ -50,6 +50,7 @@ class MediaServiceProvider:
         self._numbers = count(1)
         self._certificates = Certificates()
         self._entered = False
+        self._open = False
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -68,12 +69,15 @@ class MediaServiceProvider:
 
     async def close(self) -> None:
         """End all calls, terminals and threads (MSPI: ITMSPAddress::Shutdown)."""
-        for call in tuple(self._calls):
-            await call.close()
-        await self.terminals.close()
-        self._hub.close()
-        self._workers.close()
+        if not self._open:
+            return
         self._open = False
+        try:
+            await asyncio.gather(*(call.close() for call in tuple(self._calls)))
+            await self.terminals.close()
+        finally:
+            self._hub.close()
+            self._workers.close()
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -90,7 +94,7 @@ class MediaServiceProvider:
         `media` is what the call may ever carry: a medium without terminals costs nothing until a
         terminal is selected. Raises InvalidMediaTypeError when there is none, or one unknown.
         """
-        if not getattr(self, "_open", False):
+        if not self._open:
             raise ClosedError("use the provider inside `async with`; it is not open")
         wanted = set(media)
         if not wanted or not wanted.issubset(CALL_MEDIA):
@@ -107,7 +111,8 @@ class MediaServiceProvider:
     def events(self, *kinds: type[E]) -> EventStream[E]:
         """The events of these classes, of the provider and all its calls, from now on.
 
-        Without classes, or for `Event`: every AddressEvent and CallEvent. TspData comes only where it is named.
+        Without classes, or for `Event`: every AddressEvent and CallEvent. TspData comes only where
+        it is named.
         """
         everything = not kinds or Event in kinds
         return self._hub.subscribe((AddressEvent, CallEvent) if everything else kinds)  # type: ignore[arg-type]
@@ -134,7 +139,7 @@ class MediaServiceProvider:
             self._calls.remove(call)
 
     def _device_changed(self, kind: type[AddressEvent], terminal: Terminal) -> None:
-        if getattr(self, "_open", False):
+        if self._open:
             self.post(kind(at=self.now(), terminal=terminal))
 
     def _make_transport(self, settings: CallSettings) -> SignalledTransport:

@@ -10,6 +10,7 @@ gets a new negotiator, because aiortc's ICE cannot be restarted.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -92,6 +93,21 @@ class Negotiator:
     def bearers(self) -> list[Bearer]:
         """The transports that carry something; empty before the agreement."""
         return [bearer for bearer in self._opened if bearer.lines]
+
+    @property
+    def session_id(self) -> str:
+        """The session id of our descriptions (o=)."""
+        return str(self._session_id)
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether an offer of ours is open."""
+        return bool(self._offered) and not self.bearers
+
+    def yields_to(self, offer: str) -> bool:
+        """Whether our open offer gives way to the far end's: the higher session id wins."""
+        theirs = session_id_of(offer)
+        return theirs is not None and int(theirs) > self._session_id
 
     # -- offering
 
@@ -275,3 +291,9 @@ class Negotiator:
         """Close every transport that was opened, or abandon them without a word."""
         for bearer in self._opened:
             await (bearer.transport.abandon() if silently else bearer.transport.close())
+
+
+def session_id_of(sdp: str) -> str | None:
+    """The session id of a description (o=, RFC 8866 section 5.2), None where there is none."""
+    origin = re.search(r"^o=\S+ (\d{1,40}) ", sdp, re.MULTILINE)
+    return origin.group(1) if origin else None

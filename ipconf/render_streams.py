@@ -227,7 +227,12 @@ class AudioRenderStream(RenderStream):
         due = now + AUDIO_FRAME_S
         roster = self._owner.roster
         for substream, receiver in tuple(self.receivers.items()):
-            samples = receiver.pull(now)
+            try:
+                samples = receiver.pull(now)
+            except Exception as exc:  # one person's sound must not silence the others
+                del self.receivers[substream]
+                self.report_stream_failure(exc)
+                continue
             if samples is None:
                 continue
             source = substream.source

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .engine.reception import RemoteSource
+from .errors import MediaError
 from .events import (
     CallEvent,
     StreamActive,
@@ -122,7 +123,11 @@ class Stream(Runnable):
         should = self._channel is not None and self._wanted()
         if should and not self._running:
             self._running, self._cause = True, cause
-            self._begin()
+            try:
+                self._begin()
+            except MediaError as exc:
+                self._running = False
+                self.report_stream_failure(exc)
         elif not should and self._running:
             self._running = False
             self._end()

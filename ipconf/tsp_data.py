@@ -27,6 +27,8 @@ class Description(Settings):
     kind: Literal["description"] = "description"
     type: Literal["offer", "answer"]
     sdp: str
+    answers: str | None = None
+    """In an answer: the session id (o=) of the offer that it answers, where that is known."""
 
 
 class Candidate(Settings):

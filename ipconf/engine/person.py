@@ -119,6 +119,11 @@ class Person:
 
     def _learn_private(self, told: Mapping[str, str]) -> bool:
         before = dict(self.private)
+        of_others: dict[str, str] = {}
+        for entry in self.entries:
+            of_others.update(entry.source.private)
+        for prefix in before.keys() - of_others.keys() - told.keys():
+            del self.private[prefix]  # taken back by who told it
         for prefix, text in told.items():
             if prefix in self.private or len(self.private) < MAX_PRIVATE_ITEMS:
                 self.private[prefix] = text

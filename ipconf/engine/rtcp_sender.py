@@ -174,7 +174,7 @@ class RtcpSender:
         return self._early_outputs(now)
 
     def leave(self, reason: str, now: float) -> list[Output]:
-        """Say goodbye, at once or when it is our turn (section 6.3.7)."""
+        """Say goodbye, at once or in a large group when it is our turn (section 6.3.7)."""
         if self.leaving:
             return []
         parts = self._parts
@@ -182,7 +182,9 @@ class RtcpSender:
         silent = not parts.stats.rtp_sent and not parts.stats.rtcp_sent
         self.leaving = True
         self._farewell = parts.reporter.goodbye(ssrcs[0], ssrcs, reason)
-        if not silent and parts.timer.members >= BYE_BACKOFF_MEMBERS:
+        # One far end may tell us of hundreds of people: a flood of BYEs needs hundreds of senders.
+        crowd = parts.timer.members >= BYE_BACKOFF_MEMBERS and not parts.config.unicast
+        if not silent and crowd:
             parts.timer.begin_bye(len(self._farewell) + LOWER_LAYER_OCTETS, now)
             return []
         self.left = True

@@ -209,7 +209,8 @@ class RtpSession:
     def leave(self, reason: str, now: float) -> list[Output]:
         """Say goodbye for all our SSRCs; `reason` is cut at 255 bytes of UTF-8.
 
-        In a session of 50 members or more the BYE waits for its turn (section 6.3.7): it comes
-        from `handle_timer`, and `left` says when. Who never sent anything leaves silently.
+        In a group (not `unicast`) of 50 members or more the BYE waits for its turn (section
+        6.3.7): it comes from `handle_timer`, and `left` says when. Who never sent anything leaves
+        silently.
         """
         return self._sender.leave(reason, now)

@@ -134,11 +134,13 @@ class FileReader:
 
     def _read(self) -> None:
         number, offset_s = self._list.locate(self.start_s)
-        while not self._closed:
+        while True:
             before = self.end
             for index in range(number, len(self._list.files)):
                 while len(self.marks) >= MAX_FILES_AHEAD and not self._closed:
                     self._wait()
+                if self._closed:
+                    return
                 self.marks.append(Mark(self.end, self._list.start_of(index) + offset_s))
                 self._read_file(self._list.files[index], offset_s)
                 offset_s = 0.0

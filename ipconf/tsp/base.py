@@ -38,8 +38,15 @@ class TelephonyServiceProvider(ABC):
         with closing(events):
             async for event in events:
                 if event.call is not None:
-                    await self.send(event.call, event.data)
+                    await self._send(event.call, event.data)
                 del event  # or its call would live until the next event of whichever call
+
+    async def _send(self, call: Call, message: TspMessage) -> None:
+        try:
+            await self.send(call, message)
+        except Exception as exc:  # the other calls' signalling goes on
+            context = {"message": f"signalling of {call.identity} failed", "exception": exc}
+            asyncio.get_running_loop().call_exception_handler(context)
 
     @abstractmethod
     async def send(self, call: Call, message: TspMessage) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from ..call import Call
-from ..errors import ClosedError, IpconfError, TransportError
+from ..errors import InvalidStateError, IpconfError, TransportError
 from ..model import CallState, MediaType
 from ..msp import CALL_MEDIA, MediaServiceProvider
 from ..tsp_data import (
@@ -102,7 +102,7 @@ class SocketTsp(TelephonyServiceProvider):
             self._writers.pop(call, None)
             writer.close()
             if call.state in (CallState.IDLE, CallState.CONNECTING):
-                with suppress(ClosedError):
+                with suppress(InvalidStateError):  # closed, or its inbox is full of nonsense
                     call.receive_tsp_data(Disconnect(reason="the far end hung up"))
 
     async def send(self, call: Call, message: TspMessage) -> None:
