@@ -192,8 +192,7 @@ class Call(InterfaceHost):
         """Say BYE with `reason`, end the transports; the call can still be asked things."""
         await self._stop_connecting()
         if self._state is not CallState.DISCONNECTED:
-            await self._hang_up(reason, Cause.LOCAL_REQUEST, None)
-            self._tell_tsp(Disconnect(reason=reason))  # after the BYE, which tells more
+            await self._hang_up(reason, Cause.LOCAL_REQUEST, None, tell=Disconnect(reason=reason))
 
     async def close(self) -> None:
         """Disconnect, give terminals back, end event streams (MSPI: ShutdownMSPCall).
@@ -349,7 +348,7 @@ class Call(InterfaceHost):
         await self._hang_up("", Cause.CONNECT_FAIL, error)
 
     def _as_ours(self, exc: Exception) -> IpconfError:
-        """What ended the set-up, as an error of ours; a surprise is reported to the loop as well."""
+        """What ended the set-up, as an error of ours; the loop hears of a surprise as well."""
         if isinstance(exc, IpconfError):
             return exc
         context = {"message": f"{self.identity} could not be set up", "exception": exc}
@@ -409,7 +408,7 @@ class Call(InterfaceHost):
             tasks.append(self._reader)
             self._reader = None
         for task in tasks:
-            if task is not None and task is not current:
+            if task is not None and task is not current and not task.done():
                 task.cancel()
                 await asyncio.wait([task])
 
@@ -473,21 +472,30 @@ class Call(InterfaceHost):
         channel.lost(reason)
         vanished = reason is GoneReason.TIMEOUT
         cause = Cause.MEDIA_TIMEOUT if vanished else Cause.REMOTE_REQUEST
-        text = "the far end vanished" if vanished else "the far end closed the connection"
-        self._tell_tsp(Disconnect(reason=text))
+        if vanished:  # who closed the connection knows, and may be calling again already
+            self._tell_tsp(Disconnect(reason="the far end vanished"))
         self._spawn(self._end_with(channel, cause))
 
     async def _end_with(self, channel: Channel, cause: Cause) -> None:
         if channel in self._channels:
             await self._hang_up("", cause, None)
 
-    async def _hang_up(self, reason: str, cause: Cause, error: Exception | None) -> None:
+    async def _hang_up(
+        self,
+        reason: str,
+        cause: Cause,
+        error: Exception | None,
+        *,
+        tell: TspMessage | None = None,
+    ) -> None:
         gone = GoneReason.TIMEOUT if cause is Cause.MEDIA_TIMEOUT else GoneReason.CLOSED
         for channel in self._channels:
             channel.leave(reason)
         old = self._drop_channels(cause, gone)
         # Before anything is awaited: what comes in meanwhile finds a call that is disconnected.
         self._set_state(CallState.DISCONNECTED, cause, error)
+        if tell is not None:
+            self._tell_tsp(tell)  # after the BYE, which tells more
         await self._shut(old, silently=False)
 
     def _drop_channels(self, cause: Cause, gone: GoneReason) -> Negotiator | None:
