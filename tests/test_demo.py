@@ -18,6 +18,7 @@ from rich.console import Console
 from ipconf.cli import main
 from ipconf.demo.expected import chains, talk_faults
 from ipconf.demo.log import DemoLog, PartyLog
+from ipconf.demo.party import printable
 from ipconf.demo.recordings import Sound, correlation
 from ipconf.demo.sentences import CLASS_WIDTH, event_line, phrase
 from ipconf.demo.story import ALICE, BOB, MIN_DURATION_S, NEW_NAME, ROLES, Story
@@ -394,3 +395,7 @@ def test_the_command_line_refuses_a_folder_it_cannot_write(tmp_path, capsys):
 
 def test_the_whole_verdict_is_the_sum_of_its_parts(log):
     assert [check.party for check in judge(log)] == ["alice"] * 10 + ["bob"] * 10
+
+
+def test_a_strangers_name_cannot_act_on_the_terminal() -> None:
+    assert printable("Bób 李 \x1b[2J\u202e\x07!") == "Bób 李 �[2J��!"

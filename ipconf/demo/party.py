@@ -18,7 +18,7 @@ from typing import Any
 
 from ..call import Call, NetworkImpairment
 from ..errors import IpconfError
-from ..events import CallEvent, ParticipantEvent
+from ..events import CallEvent, ParticipantEvent, ParticipantLeft
 from ..model import CallSettings, CallState, Direction, Identity, MediaType, SdesType
 from ..msp import MediaServiceProvider
 from ..terminals.base import CaptureTerminal
@@ -102,8 +102,10 @@ class Party:
         async for event in self._events:
             extra = {}
             if isinstance(event, ParticipantEvent) and event.participant is not None:
-                extra["name"] = event.participant.name
-            tell("event", **event.to_json(), **extra)
+                extra["name"] = printable(event.participant.name)
+            if isinstance(event, ParticipantLeft):
+                extra["text"] = printable(event.text)
+            tell("event", **{**event.to_json(), **extra})
 
     async def _report_statistics(self, call: Call) -> None:
         while call.state is not CallState.DISCONNECTED:
@@ -116,7 +118,7 @@ class Party:
         people = [
             {
                 "identity": person.identity,
-                "name": person.name,
+                "name": printable(person.name),
                 "talking": person.talking,
                 "muted": audio in person.streams and not person.is_enabled(audio),
             }
@@ -124,6 +126,11 @@ class Party:
         ]
         name = call.local_participant.name
         tell("statistics", at=self._msp.now(), name=name, people=people, **call.stats().to_json())
+
+
+def printable(text: str) -> str:
+    """Text of a stranger without what would act on a terminal: controls, escapes, bidi marks."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 async def orders() -> asyncio.StreamReader:

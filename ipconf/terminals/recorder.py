@@ -59,6 +59,11 @@ class Recording:
         """Blocks and frames that came too late, or were of no use."""
         return self._writer.ignored
 
+    @property
+    def backlog(self) -> int:
+        """Blocks and frames waiting to be written."""
+        return self._queue.qsize()
+
     def plan(self, tracks: Mapping[Hashable, MediaType]) -> None:
         """Say which tracks the file has, before anything is put."""
         self._writer.plan(tracks)  # the thread looks at it only when something comes

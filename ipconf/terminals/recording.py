@@ -128,6 +128,11 @@ class FileRecorder(FileTerminal):
         return self._recording.error if self._recording else None
 
     @property
+    def backlog(self) -> int:
+        """Blocks and frames waiting to be written; when there are too many, the oldest go."""
+        return self._recording.backlog if self._recording else 0
+
+    @property
     def dropped(self) -> int:
         """Blocks and frames given up because the disk or an encoder was too slow."""
         return self._recording.dropped if self._recording else 0
