@@ -9,6 +9,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from ipconf import FileRecorder
 from ipconf.events import FileCause, FileState, FileTerminalEvent, TerminalEvent
 from ipconf.model import MediaType
 from ipconf.terminals.base import CaptureTerminal, Terminal
@@ -132,6 +133,12 @@ class Reader:
     def has_ended(self) -> bool:
         """Whether the last event says so."""
         return bool(self.host.states) and self.host.states[-1][0] is FileState.IDLE
+
+
+async def written(recorder: FileRecorder) -> None:
+    """Let a recorder's thread catch up, as it does while time passes."""
+    while recorder.backlog > 20:  # noqa: ASYNC110 - it is a thread that works
+        await asyncio.sleep(0)
 
 
 def write_audio(

@@ -6,12 +6,12 @@ import asyncio
 
 import numpy as np
 import pytest
-from call_ends import Ends, loopback
+from call_ends import Ends, loopback, provider
 from peers import PLAIN, eventually, scenario, together, webrtc
 from senses import ALICE, AUDIO, BOB, CAPTURE, RENDER, VIDEO, dominant_frequency
 
-from ipconf import Call
-from ipconf.model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
+from ipconf import Call, LoopbackTsp
+from ipconf.model import AUDIO_FRAME_SAMPLES
 from ipconf.terminals.base import CaptureTerminal, Samples
 from ipconf.terminals.tones import ToneTerminal
 
@@ -108,11 +108,19 @@ async def test_silence_takes_next_to_no_packets(codec: str) -> None:
 
 
 @scenario()
-async def test_each_end_may_like_another_codec() -> None:
+async def test_each_end_sends_the_codec_that_it_likes() -> None:
+    likes = webrtc(audio_codecs=("PCMU", "opus"), video_codecs=("H264", "VP8"))
     async with (
-        loopback(webrtc(audio_codecs=("PCMU", "opus"), video_codecs=("H264", "VP8"))) as (_, one, _),
-        loopback(webrtc()) as (_, _, other),
+        provider("Alice", likes) as alice,
+        provider("Bob", webrtc()) as bob,
+        LoopbackTsp(alice, bob) as tsp,
     ):
-        assert one.settings.audio_codecs == ("PCMU", "opus")
-        assert other.settings.audio_codecs[0] == "opus"
-    assert AUDIO_RATE_HZ == 48_000 and VIDEO is not AUDIO
+        one, other = tsp.pair()
+        ends = Ends(one, 440, ALICE), Ends(other, 550, BOB)
+        await tsp.connect(pair=(one, other))
+        await together(ends[0].gets(550, BOB), ends[1].gets(440, ALICE))
+        for call, names in ((one, ("PCMU", "H264")), (other, ("opus", "VP8"))):
+            sent = tuple(
+                call.stream(medium, CAPTURE)._agreed.send.name for medium in (AUDIO, VIDEO)
+            )
+            assert sent == names

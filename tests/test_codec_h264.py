@@ -1,7 +1,9 @@
 """H.264: pictures out as they went in, in both packetization modes; garbage refused."""
 
+import base64
 import contextlib
 import random
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -19,6 +21,7 @@ from video_lab import luma, picture, psnr_db
 from ipconf.codecs.base import MAX_PAYLOAD_BYTES
 from ipconf.codecs.h264 import H264Decoder, H264Encoder
 from ipconf.codecs.h264_payload import H264Depacketizer, packetize, split_units
+from ipconf.codecs.h264_profile import parameter_sets
 from ipconf.codecs.registry import (
     CODEC_FORMATS,
     create_video_decoder,
@@ -334,6 +337,24 @@ def test_a_picture_without_its_parameters_is_an_error():
     payloads, _ = encoder.encode(picture(0), False)
     with pytest.raises(MediaError):
         H264Decoder().decode(join(payloads[2:]))
+
+
+def test_parameters_may_come_with_the_description_alone():
+    payloads, _ = H264Encoder(WHOLE, 1_000_000).encode(picture(0), False)
+    sets = ",".join(base64.b64encode(payload).decode() for payload in payloads[:2])
+    for text in (sets, f"*,,{sets},AAAA,{sets}"):
+        described = replace(WHOLE, parameters={**WHOLE.parameters, "sprop-parameter-sets": text})
+        decoder = create_video_decoder(described)
+        (out,) = decoder.decode(join(payloads[2:]))
+        assert psnr_db(out, picture(0)) > 35
+
+
+def test_nonsense_in_the_description_does_no_harm():
+    encoder = H264Encoder(TOGETHER, 1_000_000)
+    for text in ("Z0IA", "Zw==,aA==", "," * 100, "é"):
+        decoder = H264Decoder(parameter_sets({"sprop-parameter-sets": text}))
+        (out,) = decoder.decode(join(encoder.encode(picture(0), True)[0]))
+        assert psnr_db(out, picture(0)) > 35
 
 
 def test_a_header_that_claims_a_giant_picture_is_refused():

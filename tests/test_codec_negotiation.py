@@ -374,6 +374,14 @@ def test_the_level_that_we_send_is_the_far_ends() -> None:
         assert line(us, VIDEO).send.parameters["profile-level-id"][4:] == level
 
 
+def test_parameter_sets_of_the_far_end_are_kept_and_not_repeated() -> None:
+    us = negotiator(transport="rtp")
+    text = "packetization-mode=1; sprop-parameter-sets=Z0LAHg==,aM4=; profile-level-id=42C01E"
+    answer = answer_of(us, video(text))
+    assert line(us, VIDEO).receive[0].parameters["sprop-parameter-sets"] == "Z0LAHg==,aM4="
+    assert "sprop" not in answer
+
+
 def test_an_answer_may_leave_most_of_an_offer_out() -> None:
     offerer = negotiator(video_codecs=("H264",), transport="rtp")
     answerer = negotiator(video_codecs=("H264",), transport="rtp")

@@ -31,6 +31,7 @@ from terminal_lab import (
     rms,
     sine,
     solid_frame,
+    written,
 )
 
 from ipconf import FilePlayback, FileRecorder, MediaType, ToneTerminal
@@ -73,12 +74,6 @@ async def complete(recorder: FileRecorder) -> None:
     recorder.close()
     await recorder.wait_closed()
     assert recorder.error is None and recorder.dropped == 0
-
-
-async def written(recorder: FileRecorder) -> None:
-    """Let the recorder's thread catch up, as it does while time passes."""
-    while recorder.backlog > 20:
-        await asyncio.sleep(0)
 
 
 async def speak(
@@ -426,7 +421,7 @@ def test_a_crash_leaves_files_that_play(tmp_path: Path) -> None:
 
 FULL_DISK = """
 import asyncio, resource, sys
-from terminal_lab import Host, sine, solid_frame
+from terminal_lab import Host, sine, solid_frame, written
 from ipconf import FileRecorder
 from ipconf.events import FileCause, FileState
 
@@ -443,7 +438,8 @@ async def record(path):
         if len(recorder.tracks) > 1:
             recorder.video.render(host, solid_frame(160, 120, 90 * n % 251), n * 0.02)
         n += 1
-        await asyncio.sleep(0.0005)
+        await asyncio.sleep(0)
+        await written(recorder)
     recorder.close()
     await recorder.wait_closed()
     assert "File too large" in str(recorder.error), recorder.error

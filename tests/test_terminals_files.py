@@ -25,6 +25,7 @@ from terminal_lab import (
     solid_frame,
     sound_file,
     write_audio,
+    written,
 )
 
 import ipconf.demo
@@ -261,7 +262,7 @@ def test_the_recorder_writes_in_the_background_and_reports(tmp_path: Path) -> No
                 recorder.audio.render(hosts[0], np.repeat(sine(0.02), 2, axis=1), n * 0.02)
                 if n % 2 == 0:
                     recorder.video.render(hosts[1], solid_frame(64, 48, 128), n * 0.02)
-                await asyncio.sleep(0)
+                await written(recorder)
             assert recorder.state is FileState.ACTIVE
             recorder.audio.render(hosts[2], sine(0.02), 2.0)
         assert recorder.closed and recorder.audio.closed and recorder.error is None

@@ -44,7 +44,7 @@ def test_one_name_makes_both_kinds() -> None:
 def test_wrong_kinds_and_options_are_refused() -> None:
     with pytest.raises(InvalidDirectionError, match=r"Direction\.CAPTURE or"):
         MediaStreamTerminal(MediaType.AUDIO, Direction.BIDIRECTIONAL)  # type: ignore[call-overload]
-    with pytest.raises(InvalidMediaTypeError, match="give a MediaType"):
+    with pytest.raises(InvalidMediaTypeError, match="give MediaType.AUDIO"):
         MediaStreamTerminal("audio", Direction.CAPTURE)  # type: ignore[call-overload]
     for options in ({"rate_hz": 10}, {"channels": 3}):
         with pytest.raises(ConfigurationError):

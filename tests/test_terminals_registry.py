@@ -28,7 +28,8 @@ CAPTURE, RENDER = Direction.CAPTURE, Direction.RENDER
 def test_the_built_in_classes() -> None:
     registry = TerminalRegistry()
     assert registry.static == ()
-    assert registry.classes() == ("media stream", "null", "tone", "test picture", "clip")
+    built_in = ("media stream", "null", "tone", "test picture", "clip")
+    assert registry.classes() == (*built_in, "file playback", "file recording")
     assert registry.classes(AUDIO) == ("media stream", "null", "tone", "clip")
     assert registry.classes(VIDEO) == ("media stream", "null", "test picture")
 
@@ -82,7 +83,7 @@ def test_default_devices_in_order_of_preference() -> None:
     assert registry.default_static(AUDIO, CAPTURE) is first
     assert registry.default_static(AUDIO, RENDER) is both_ways
     assert registry.default_static(VIDEO, RENDER) is None
-    with pytest.raises(ConfigurationError, match="list each one once"):
+    with pytest.raises(ConfigurationError, match="list it once"):
         TerminalRegistry([first, second, first])
 
 

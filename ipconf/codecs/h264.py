@@ -16,7 +16,7 @@ from .h264_profile import MAX_PICTURE_BLOCKS, mode_of, profile_of
 from .pictures import MAX_DECODED_PIXELS, PictureEncoder
 
 PRESET = "superfast"
-"""1.3 ms for 640x360 where "veryfast" takes 2.3 ms and looks little better at the same rate."""
+"""1.7 ms for 640x360 at 500 kbit/s, where "veryfast" takes 2.9 ms to look 0.1 dB better."""
 BLOCK_SIDE = 16
 """Pixels of a macroblock's side."""
 _STEP_DOWN = 0.99
@@ -81,9 +81,13 @@ class H264Encoder(PictureEncoder):
 
 
 class H264Decoder(VideoDecoder):
-    """Decodes assembled pictures in Annex B form, of any usual profile."""
+    """Decodes assembled pictures in Annex B form, of any usual profile.
 
-    def __init__(self) -> None:
+    `parameter_sets` are those that came with the description, for streams that repeat none.
+    """
+
+    def __init__(self, parameter_sets: bytes = b"") -> None:
+        self._parameter_sets = parameter_sets
         context = av.CodecContext.create("h264", "r")
         context.thread_count = 1
         context.flags |= Flags.low_delay
@@ -94,8 +98,9 @@ class H264Decoder(VideoDecoder):
         """The picture, or none if it is not to be shown; MediaError if it makes no sense."""
         if not data:
             raise MediaError("no H.264 picture is empty")
+        sets, self._parameter_sets = self._parameter_sets, b""
         try:
-            return self._context.decode(av.Packet(data))
+            return self._context.decode(av.Packet(sets + data))
         except av.FFmpegError as exc:
             raise MediaError(f"FFmpeg cannot decode an H.264 picture: {exc}") from exc
 

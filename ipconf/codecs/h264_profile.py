@@ -7,6 +7,7 @@ A level counts for each direction by itself if both allow that, else the lower o
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 MODE = "packetization-mode"
 PROFILE = "profile-level-id"
 ASYMMETRY = "level-asymmetry-allowed"
+SETS = "sprop-parameter-sets"
 DEFAULT_PROFILE_LEVEL_ID = "42e01f"
 """What stands nowhere is taken for constrained baseline 3.1, as others do: the level 1 of the RFC
 is a picture the size of a stamp."""
@@ -24,10 +26,16 @@ MAX_PICTURE_BLOCKS = {
 }  # fmt: skip
 """Macroblocks of 16 x 16 pixels per picture by level_idc (ITU-T H.264 table A-1, MaxFS)."""
 
+MAX_SETS = 16
+"""Parameter sets taken from a description; usual are two."""
+
 _BASELINE, _MAIN, _HIGH = 0x42, 0x4D, 0x64
 _CONSTRAINED = 0x40
 """constraint_set1_flag: of baseline only what main knows as well."""
 _HEX = re.compile("[0-9a-fA-F]{6}")
+_UNIT_TYPE = 0x1F
+_SET_TYPES = (7, 8)  # SPS and PPS
+_START_CODE = b"\0\0\0\1"
 
 
 class Profile(NamedTuple):
@@ -61,6 +69,22 @@ def mode_of(parameters: Mapping[str, str]) -> int | None:
     return {"0": 0, "1": 1}.get(parameters.get(MODE, "0"))
 
 
+def parameter_sets(parameters: Mapping[str, str]) -> bytes:
+    """The parameter sets that a description gave, in Annex B form; nonsense among them is left out.
+
+    Who sends what was encoded before, a file for example, may put them nowhere else.
+    """
+    units = []
+    for text in parameters.get(SETS, "").split(",")[:MAX_SETS]:
+        try:
+            unit = base64.b64decode(text, validate=True)
+        except ValueError:
+            continue
+        if unit and unit[0] & _UNIT_TYPE in _SET_TYPES:
+            units.append(_START_CODE + unit)
+    return b"".join(units)
+
+
 def likeness(own: Mapping[str, str], other: Mapping[str, str]) -> int:
     """How well two formats fit: 0 not at all, 1 well enough, 2 perfectly."""
     ours, theirs = profile_of(own), profile_of(other)
@@ -70,10 +94,14 @@ def likeness(own: Mapping[str, str], other: Mapping[str, str]) -> int:
 
 
 def received_parameters(own: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
-    """What we may be sent, as we answer it, of two formats that fit: in the far end's profile."""
+    """What we may be sent, of two formats that fit: in the far end's profile and with its sets."""
     level, free = _level(own, other)
     parameters = {PROFILE: level, MODE: own.get(MODE, "0")}
-    return {**parameters, ASYMMETRY: "1"} if free else parameters
+    if free:
+        parameters[ASYMMETRY] = "1"
+    if SETS in other:
+        parameters[SETS] = other[SETS]
+    return parameters
 
 
 def sent_parameters(own: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from .base import (
 from .g722 import G722Decoder, G722Encoder
 from .h264 import H264Decoder, H264Encoder
 from .h264_payload import H264Depacketizer
-from .h264_profile import ASYMMETRY, MODE, PROFILE, mode_of, profile_of
+from .h264_profile import ASYMMETRY, MODE, PROFILE, mode_of, parameter_sets, profile_of
 from .opus import create_opus_decoder, create_opus_encoder
 from .opus_packet import packet_samples
 from .opus_settings import opus_channels, opus_settings
@@ -212,7 +212,9 @@ def create_video_encoder(payload_format: PayloadFormat, bitrate_bps: int) -> Vid
 def create_video_decoder(payload_format: PayloadFormat) -> VideoDecoder:
     """A picture decoder; MediaError if there is none for the format."""
     _require(payload_format, MediaType.VIDEO)
-    return H264Decoder() if payload_format.name.upper() == "H264" else Vp8Decoder()
+    if payload_format.name.upper() == "H264":
+        return H264Decoder(parameter_sets(payload_format.parameters))
+    return Vp8Decoder()
 
 
 def depacketizer_of(payload_format: PayloadFormat) -> VideoDepacketizer:

@@ -22,6 +22,7 @@ from aiortc.sdp import (
     candidate_to_sdp,
 )
 
+from ..codecs import h264_profile
 from ..engine.session_config import PayloadFormat
 from ..model import MediaType
 from .audio_lines import PACKET_TIMES, packet_time_lines
@@ -30,6 +31,8 @@ WEBRTC_PROFILE = "UDP/TLS/RTP/SAVPF"
 PLAIN_PROFILE = "RTP/AVP"
 DISCARD_PORT = 9
 """The port of a line whose real address ICE will find (RFC 8840 section 4.1.1)."""
+NOT_WRITTEN = frozenset({*PACKET_TIMES, h264_profile.SETS})
+"""Parameters that are told in other attributes, or that describe what the far end sends."""
 DIRECTIONS = {
     (True, True): "sendrecv",
     (True, False): "sendonly",
@@ -164,7 +167,7 @@ def _codec(medium: MediaType, fmt: PayloadFormat) -> RTCRtpCodecParameters:
         channels=fmt.channels if medium is MediaType.AUDIO else None,
         payloadType=fmt.payload_type,
         rtcpFeedback=[RTCRtcpFeedback(f[0], f[1] if len(f) > 1 else None) for f in feedback],
-        parameters={k: v or None for k, v in fmt.parameters.items() if k not in PACKET_TIMES},
+        parameters={k: v or None for k, v in fmt.parameters.items() if k not in NOT_WRITTEN},
     )
 
 
