@@ -402,7 +402,7 @@ async def test_a_flash_and_a_beep_stay_together(tmp_path: Path, ending: str) -> 
             writer.write(solid_frame(160, 120, 230 if event else 30), n * 0.02)
     writer.close()
     playback = FilePlayback([path, path], loop=True)
-    loud, bright = await watch(playback, 4.0)
+    loud, bright = await watch(playback, 3.4)
     assert len(loud) > 15 and len(bright) > 5
     beeps = [at for at, before in zip(loud, [0.0, *loud], strict=False) if at - before > 0.3]
     flashes = [at for at, before in zip(bright, [0.0, *bright], strict=False) if at - before > 0.3]
@@ -479,7 +479,7 @@ def test_what_cannot_be_opened_is_refused_with_advice(tmp_path: Path) -> None:
         stream.width, stream.height, stream.pix_fmt = 8192, 16, "yuvj420p"
         container.mux(stream.encode(av.VideoFrame(8192, 16, "yuvj420p")))
         container.mux(stream.encode(None))
-    with pytest.raises(MediaError, match=r"8192x16: make a copy with at most 4096"):
+    with pytest.raises(MediaError, match=r"8192x16: make a copy with 1 to 4096"):
         FilePlayback([huge])
 
 

@@ -287,3 +287,68 @@ def test_a_reader_gets_pictures_as_frames_or_arrays() -> None:
     assert picture.shape == (48, 64, 3) and picture.dtype == np.uint8
     assert abs(int(picture[20, 20, 1]) - 120) <= 2
     assert arrays.last_at == 0.5
+
+
+# --- a fixed format -------------------------------------------------------------------------------
+
+
+def test_a_fixed_format_is_enforced_on_what_is_written() -> None:
+    async def run() -> None:
+        terminal = microphone(rate_hz=8_000, channels=2, block_samples=160)
+        assert terminal.format == (8_000, 2, 160)
+        await terminal.write(np.zeros((160, 2), np.int16))
+        frame = av.AudioFrame(format="s16", layout="stereo", samples=160)
+        frame.sample_rate = 8_000
+        await terminal.write(frame)
+        frame.sample_rate = 16_000
+        for media in (
+            np.zeros((161, 2), np.int16),
+            np.zeros((80, 2), np.float32),
+            np.zeros((160, 1), np.int16),
+            np.zeros(160, np.int16),
+            frame,
+        ):
+            with pytest.raises(UsageError, match="exactly 160 of 2 at 8000 Hz; give such blocks"):
+                await terminal.write(media)
+            with pytest.raises(UsageError, match="or make it without block_samples"):
+                terminal.write_nowait(media)
+        assert terminal.read(0.0).shape == (BLOCK, 2)
+
+    asyncio.run(run())
+
+
+def test_a_reader_gets_blocks_of_a_fixed_size() -> None:
+    terminal = speaker(rate_hz=16_000, block_samples=512)
+    assert terminal.format == (16_000, 1, 512)
+    wave = sine(1.0, 500)
+    for n in range(50):
+        terminal.write(wave[n * BLOCK : (n + 1) * BLOCK], 10.02 + n * 0.02)
+    blocks, times = [], []
+    while (block := terminal.read_nowait()) is not None:
+        blocks.append(block)
+        times.append(terminal.last_at)
+    assert {block.shape for block in blocks} == {(512, 1)} and len(blocks) == 31
+    assert times == pytest.approx([10.02 + n * 0.032 for n in range(31)])
+    sound = np.concatenate(blocks)
+    assert pitch_hz(sound, 16_000) == pytest.approx(500, abs=2)
+    # What is left is completed with silence when somebody talks after a pause, and at the end.
+    terminal.write(wave[:BLOCK], 15.0)
+    rest = terminal.read_nowait()
+    assert rest.shape == (512, 1) and rest[:100].any() and not rest[200:].any()
+    assert terminal.read_nowait() is None
+    terminal.close()
+    last = terminal.read_nowait()
+    assert last.shape == (512, 1) and last[:300].any() and not last[330:].any()
+    assert terminal.last_at == pytest.approx(15.0)
+    assert terminal.read_nowait() is None
+
+
+def test_blocks_have_their_limits() -> None:
+    for samples in (0, -1, 48_001, 1.5):
+        for make in (microphone, speaker):
+            with pytest.raises(ConfigurationError, match="1 to 48000, or None"):
+                make(block_samples=samples)
+    with pytest.raises(ConfigurationError, match="pictures have no block_samples"):
+        MediaStreamTerminal(MediaType.VIDEO, Direction.CAPTURE, block_samples=960)
+    assert microphone().format == (48_000, 1, None)
+    assert MediaStreamTerminal(MediaType.VIDEO, Direction.RENDER).format is None

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from terminal_lab import sine, sound_file
 
 from ipconf.errors import (
     ConfigurationError,
@@ -16,6 +17,7 @@ from ipconf.errors import (
 )
 from ipconf.model import Direction, MediaType
 from ipconf.terminals.base import Terminal
+from ipconf.terminals.files import ClipPlayer, FilePlayback, FileRecorder
 from ipconf.terminals.memory import MediaStreamRender
 from ipconf.terminals.pictures import TestPictureTerminal
 from ipconf.terminals.registry import TerminalClass, TerminalRegistry
@@ -32,6 +34,7 @@ def test_the_built_in_classes() -> None:
     assert registry.classes() == (*built_in, "file playback", "file recording")
     assert registry.classes(AUDIO) == ("media stream", "null", "tone", "clip")
     assert registry.classes(VIDEO) == ("media stream", "null", "test picture")
+    assert registry.classes(MediaType.MULTITRACK) == ("file playback", "file recording")
 
 
 def test_create_passes_the_options_on() -> None:
@@ -44,6 +47,22 @@ def test_create_passes_the_options_on() -> None:
     assert isinstance(picture, TestPictureTerminal) and picture.width == 320
     sink = registry.create("null", VIDEO, RENDER)
     assert isinstance(sink, NullTerminal) and sink.media_type is VIDEO
+
+
+def test_create_makes_file_terminals(tmp_path: Path) -> None:
+    registry = TerminalRegistry()
+    song = sound_file(tmp_path / "song.wav", sine(0.2))
+    playback = registry.create("file playback", MediaType.MULTITRACK, CAPTURE, play_list=[song])
+    recorder = registry.create("file recording", MediaType.MULTITRACK, RENDER, path="call.mkv")
+    clip = registry.create("clip", AUDIO, CAPTURE, path=song, loop=True)
+    assert isinstance(playback, FilePlayback) and isinstance(recorder, FileRecorder)
+    assert isinstance(clip, ClipPlayer)
+    with pytest.raises(InvalidMediaTypeError, match="carry multitrack, not"):
+        registry.create("file playback", AUDIO, CAPTURE, play_list=[song])
+    with pytest.raises(InvalidDirectionError, match="are for render, not"):
+        registry.create("file recording", MediaType.MULTITRACK, CAPTURE, path="call.mkv")
+    asyncio.run(registry.close())
+    assert playback.closed and recorder.closed and all(track.closed for track in playback.tracks)
 
 
 def test_create_refuses_with_the_choices_there_are(tmp_path: Path) -> None:

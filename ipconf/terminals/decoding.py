@@ -19,7 +19,7 @@ from av.stream import Disposition
 from ..errors import MediaError, UsageError
 from ..model import MediaType
 from .convert import MAX_PICTURE_SIDE
-from .lines import AudioLine, Decoded, Line, VideoLine
+from .lines import MAX_RATE_HZ, MIN_RATE_HZ, AudioLine, Decoded, Line, VideoLine
 
 READABLE = "wav,mp3,ogg,mov,matroska"
 """FFmpeg's names of the formats that are opened. Others are not even tried: some of them are lists
@@ -64,13 +64,13 @@ class MediaDecoder:
         """The first stream of each medium."""
         try:
             self._find_lines(begin_s, start_s, channels)
-        except MediaError:
+            if start_s > PREROLL_S:
+                self._seek(begin_s + start_s - PREROLL_S)
+        except BaseException:
             self.close()
             raise
         self._pending: dict[MediaType, deque[av.Packet[Any]]] = {m: deque() for m in self.lines}
         self._pending_bytes = 0
-        if start_s > PREROLL_S:
-            self._seek(begin_s + start_s - PREROLL_S)
         streams = [line.stream for line in self.lines.values()]
         self._packets: Iterator[av.Packet[Any]] = self._container.demux(streams)
 
@@ -140,20 +140,28 @@ class MediaDecoder:
 
     def _find_lines(self, begin_s: float, start_s: float, channels: int) -> None:
         for sound in self._container.streams.audio:
-            if sound.rate and sound.channels:
-                self.lines[MediaType.AUDIO] = AudioLine(sound, begin_s, start_s, channels)
-                break
-        for stream in self._container.streams.video:
-            if stream.disposition & Disposition.attached_pic:
-                continue  # the cover of an album, no moving picture
-            if max(stream.width, stream.height) > MAX_PICTURE_SIDE:
+            if not MIN_RATE_HZ <= sound.rate <= MAX_RATE_HZ:
                 raise MediaError(
-                    f"{self.path} has pictures of {stream.width}x{stream.height}: make a copy with "
-                    f"at most {MAX_PICTURE_SIDE} pixels on each side and play that"
+                    f"{self.path} has sound of {sound.rate} Hz: make a copy with "
+                    f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz and play that"
                 )
-            if min(stream.width, stream.height) > 0:
-                self.lines[MediaType.VIDEO] = VideoLine(stream, begin_s, start_s)
-                break
+            self.lines[MediaType.AUDIO] = AudioLine(sound, begin_s, start_s, channels)
+            break
+        for film in self._container.streams.video:
+            if film.disposition & Disposition.attached_pic:
+                continue  # the cover of an album, no moving picture
+            if (
+                not 0
+                < min(film.width, film.height)
+                <= max(film.width, film.height)
+                <= (MAX_PICTURE_SIDE)
+            ):
+                raise MediaError(
+                    f"{self.path} has pictures of {film.width}x{film.height}: make a copy with "
+                    f"1 to {MAX_PICTURE_SIDE} pixels on each side and play that"
+                )
+            self.lines[MediaType.VIDEO] = VideoLine(film, begin_s, start_s)
+            break
 
     def _seek(self, at_s: float) -> None:
         """Go to a key frame before that time; where that fails, all up to there is decoded."""

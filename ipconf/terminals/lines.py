@@ -13,6 +13,7 @@ import av
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
+from ..errors import UsageError
 from ..model import AUDIO_RATE_HZ
 from .base import Samples
 from .convert import PictureConverter, check_channels, frame_samples, with_channels
@@ -20,6 +21,10 @@ from .convert import PictureConverter, check_channels, frame_samples, with_chann
 Decoded: TypeAlias = list[tuple[float, Samples | av.VideoFrame]]
 """Media with the times at which they begin."""
 
+MIN_RATE_HZ = 1_000
+"""Slower sound is no sound; a small file of it would become hours of silence."""
+MAX_RATE_HZ = 768_000
+"""Nothing faster is in use."""
 MAX_JITTER_S = 0.02
 """Audio whose time stamp is off by less goes on without a gap."""
 MAX_GAP_S = 60.0
@@ -104,6 +109,8 @@ class AudioLine(Line):
                 decoded += self._end_run()
                 assert self._next_s is not None
                 self._run_s, self._run_samples = self._next_s, 0
+                if not MIN_RATE_HZ <= frame.sample_rate <= MAX_RATE_HZ:
+                    raise UsageError(f"its sound goes on with {frame.sample_rate} Hz")
                 layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
                 self._resampler = av.AudioResampler("s16", layout, AUDIO_RATE_HZ)
                 self._kind = kind

@@ -21,7 +21,9 @@ from .queues import BlockCutter
 from .worker import Worker
 
 READ_AHEAD = {MediaType.AUDIO: 50, MediaType.VIDEO: 10}
-"""Blocks of sound (one second) and pictures (each up to several megabytes) decoded ahead."""
+"""Blocks of sound (one second) and pictures decoded ahead."""
+READ_AHEAD_BYTES = 64 * 1024 * 1024
+"""What all these pictures may take; fewer large ones are decoded ahead."""
 MAX_FILES_AHEAD = 16
 """Files read ahead, where they are very short or have nothing of what is wanted."""
 
@@ -96,6 +98,7 @@ class FileReader:
         self._list = play_list
         self.start_s = start_s
         self._channels = channels
+        self._picture_bytes = 0
         self._cutter = BlockCutter(AUDIO_FRAME_SAMPLES, channels, AUDIO_FRAME_SAMPLES)
         self._closed = False
         self._waiting = False
@@ -199,13 +202,16 @@ class FileReader:
             at = base + round((at_s - offset_s) * AUDIO_RATE_HZ)
             if isinstance(media, av.VideoFrame):
                 self.video.append((at, media))
+                self._picture_bytes = media.width * media.height * 3 // 2  # yuv420p
             else:
                 self.audio.extend(self._cutter.cut(at, media))
         self.end = max(self.end, base + round((line.end_s - offset_s) * AUDIO_RATE_HZ))
 
     def _fill(self, medium: MediaType) -> float:
-        queue = self.audio if medium is MediaType.AUDIO else self.video
-        return len(queue) / READ_AHEAD[medium]
+        if medium is MediaType.AUDIO:
+            return len(self.audio) / READ_AHEAD[medium]
+        share = max(1 / READ_AHEAD[medium], self._picture_bytes / READ_AHEAD_BYTES)
+        return len(self.video) * share
 
     def _wait(self) -> None:
         self._waiting = True
