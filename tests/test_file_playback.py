@@ -550,6 +550,31 @@ async def test_a_file_that_breaks_off_ends_there(tmp_path: Path) -> None:
         await close(playback)
 
 
+@running
+@pytest.mark.parametrize("ending", ["wav", "mp3", "ogg", "mp4", "mkv", "webm"])
+async def test_whatever_is_in_a_file_playing_it_ends(tmp_path: Path, ending: str) -> None:
+    """Files with random damage are refused, or played as far as they go."""
+    whole = sound_file(tmp_path / f"whole.{ending}", sine(1.0)).read_bytes()
+    rng = np.random.default_rng(6)
+    for number in range(8):
+        content = bytearray(whole)
+        for place in rng.integers(0, len(whole) if number % 2 else 600, 1 + 4 * number):
+            content[place] = int(rng.integers(256))
+        path = tmp_path / f"{number}.{ending}"
+        path.write_bytes(content[: int(rng.integers(len(whole) // 2, len(whole)))])
+        try:
+            playback = FilePlayback([path])
+        except MediaError as exc:
+            assert str(path) in str(exc)
+            continue
+        reader = Reader(playback.tracks[0])
+        playback.start()
+        async with asyncio.timeout(20):
+            await reader.take(5_000)
+        assert reader.host.states[-1] in (ENDED, FAILED)
+        await close(playback)
+
+
 # -- tracks and events
 
 

@@ -324,6 +324,21 @@ async def test_start_pause_stop(tmp_path: Path) -> None:
 
 
 @running
+async def test_times_that_make_no_sense_are_ignored(tmp_path: Path) -> None:
+    async with FileRecorder(tmp_path / "call.wav") as recorder:
+        for at in (float("nan"), float("inf"), -float("inf")):
+            recorder.audio.write(sine(0.02), at)
+        await speak(recorder.audio, None, sine(0.1), 5.0)
+        recorder.audio.write(sine(0.02), float("nan"))
+        recorder.pause()
+        recorder.start()
+        recorder.pause()
+        recorder.start()
+        await speak(recorder.audio, None, sine(0.1), 9.0)
+    assert np.array_equal(file_audio(recorder.path), np.concatenate((sine(0.1), sine(0.1))))
+
+
+@running
 async def test_one_file_after_the_other(tmp_path: Path) -> None:
     recorder, host = FileRecorder(tmp_path / "first.wav"), Host()
     recorder.audio.attach(host)

@@ -1,6 +1,10 @@
 """Where media enters and leaves: your own code, files, tones and pictures.
 
-`base` says what a terminal is, `registry` which ones a provider has. The terminals themselves are
-in `memory` (the application's own code), `files`, `tones` and `pictures`; `convert` holds every
-conversion between their media and the package's.
+`base` says what a terminal is, `multitrack` what one with several tracks is, and `registry` which
+ones a provider has and can make. The terminals themselves are in `memory` (the application's own
+code), `files`, `tones` and `pictures`; `convert` holds every conversion between their media and the
+package's.
+
+    playing     playback (FilePlayback) -> player -> reader, a thread -> decoding -> lines
+    recording   recording (FileRecorder) -> recorder, a thread -> muxing -> tracks
 """

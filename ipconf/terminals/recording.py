@@ -8,6 +8,7 @@ Streams and substreams that share an audio track are mixed. A thread does what b
 slow disk never holds up a call.
 """
 
+import math
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -43,8 +44,7 @@ class RecordingTrack(RenderTerminal):
 
 
 class FileRecorder(FileTerminal):
-    """Records sound and pictures into one file that keeps the time of the call (MSPI:
-    ITMediaRecord).
+    """Records sound and pictures into one file, on the time of the call (MSPI: ITMediaRecord).
 
     The ending of the name chooses the format (`ipconf.terminals.muxing.FORMATS`); `size` is width
     and height of the video, by default those of the first picture. The tracks of the file are those
@@ -67,7 +67,7 @@ class FileRecorder(FileTerminal):
         """The present one last; before it those whose files are being completed."""
         self._is_new = True  # nothing was recorded to `path` yet
         self._began = False
-        self._end_at = 0.0
+        self._end_at = -math.inf
         self._skipped_s = 0.0
         self._resumes = False
 
@@ -188,7 +188,8 @@ class FileRecorder(FileTerminal):
                     "overwritten"
                 )
             self._open()
-            self._is_new, self._skipped_s, self._resumes = False, 0.0, False
+            self._is_new, self._resumes = False, False
+            self._end_at, self._skipped_s = -math.inf, 0.0
         else:
             return
         self._enter(FileState.ACTIVE)
@@ -228,6 +229,8 @@ class FileRecorder(FileTerminal):
         """Record what came from `host` on a track; called by the tracks."""
         if self._state is not FileState.ACTIVE or self._recording is None or track.closed:
             return
+        if not math.isfinite(at):
+            return  # nobody's clock says so
         if host is not None:
             self._greet((host,))
         if not self._began:
@@ -237,7 +240,7 @@ class FileRecorder(FileTerminal):
         self._began, self._resumes = True, False
         at -= self._skipped_s
         length_s = 0.0 if isinstance(media, av.VideoFrame) else AUDIO_FRAME_S
-        self._end_at = max(at + length_s, self._end_at)
+        self._end_at = max(self._end_at, at + length_s)
         self._recording.put(track, host, media, at)
 
     def _first(self, media_type: MediaType) -> RecordingTrack:
