@@ -1,18 +1,21 @@
 """A process to measure: many DTLS-SRTP legs, as in a conference, with nothing above the transport.
 
 Each received packet is only counted, where the session would begin; every 20 ms each leg sends one.
-`python -m benchmarks.subject_hub [--uvloop]`; see `children`.
+With `--floor` nothing of this package is in their way, to see what cannot be saved on this machine.
+`python -m benchmarks.subject_hub [--uvloop] [--floor]`; see `children`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Hashable
 from typing import Any
 
 from ipconf.engine.rtp_wire import compose_rtp
 from ipconf.model import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES
+from ipconf.transports.webrtc import WebRtcTransport
 
 from .children import Commands, serve
 from .legs import Leg
@@ -34,11 +37,46 @@ class HubLeg(Leg):
     def _count(self, datagram: bytes, now: float, origin: Hashable = None) -> None:
         self.arrived += 1
 
+    def emit(self, packet: bytes) -> None:
+        """Send a packet that is not the session's."""
+        self.transport.send(packet)
+
+
+class FloorLeg(HubLeg):
+    """What a packet costs at the very least: kernel, event loop, cipher, a count.
+
+    No counters, no losses to look for, nothing that could go wrong; ICE goes on as ever.
+    """
+
+    def take_over(self) -> None:
+        """Put the shortest way in the place of the transport's."""
+        assert isinstance(self.transport, WebRtcTransport)
+        pair = self.transport._ice.pair
+        into, out = self.transport._srtp_in, self.transport._srtp_out
+        assert pair is not None and into is not None and out is not None
+        self._protect, self._address = out.protect, pair.remote_addr
+        self._send_to = pair.protocol.transport.sendto
+        unprotect, others = into.unprotect, pair.protocol.datagram_received
+
+        def arrived(data: bytes, address: tuple[str, int]) -> None:
+            if 127 < data[0] < 192:
+                self.arrived += unprotect(data) is not None
+            else:
+                others(data, address)
+
+        pair.protocol.datagram_received = arrived  # type: ignore[method-assign]
+
+    def emit(self, packet: bytes) -> None:
+        protected = self._protect(packet)
+        assert protected is not None
+        self._send_to(protected, self._address)
+
 
 class Hub:
     """Legs in the order of their offers."""
 
-    def __init__(self) -> None:
+    def __init__(self, make_leg: type[HubLeg]) -> None:
+        self._make_leg = make_leg
         self._legs: list[HubLeg] = []
         self._ticking: asyncio.Task[None] | None = None
         self._send_s = 0.0
@@ -53,7 +91,7 @@ class Hub:
 
     async def offer(self) -> str:
         """One more leg: its offer."""
-        self._legs.append(HubLeg(len(self._legs)))
+        self._legs.append(self._make_leg(len(self._legs)))
         return await self._legs[-1].offer()
 
     async def accept(self, sdp: str) -> None:
@@ -77,7 +115,7 @@ class Hub:
             began = time.thread_time()
             number = self._ticks
             for leg in self._legs:
-                leg.transport.send(
+                leg.emit(
                     compose_rtp(
                         leg.payload_type,
                         number & 0xFFFF,
@@ -113,4 +151,4 @@ class Hub:
 
 
 if __name__ == "__main__":
-    serve(lambda: Hub().commands)
+    serve(lambda: Hub(FloorLeg if "--floor" in sys.argv else HubLeg).commands)

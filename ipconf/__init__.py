@@ -23,8 +23,9 @@ from .model import (
 from .msp import MediaServiceProvider
 from .participants import LocalParticipant, Participant, ParticipantStats
 from .private_ifaces import ParticipantControl, ParticipantSubStreamControl
-from .rtp_streams import Stream, SubStream
+from .rtp_streams import Stream
 from .stats import CallStats, StreamStats, SubStreamStats
+from .substreams import SubStream
 from .terminals.base import CaptureTerminal, RenderTerminal, Terminal
 from .terminals.files import ClipPlayer, FilePlayback, FileRecorder
 from .terminals.memory import MediaStreamTerminal

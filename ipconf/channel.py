@@ -117,12 +117,13 @@ class Channel:
         marker: bool = False,
         level: int | None = None,
         voice: bool = False,
+        captured_at: float | None = None,
     ) -> None:
         """Send one RTP packet of the section `mid`."""
         self.transport.send(
             self.session.send(
                 mid, payload_type, timestamp, payload, now,
-                marker=marker, level=level, voice=voice,
+                marker=marker, level=level, voice=voice, captured_at=captured_at,
             )
         )  # fmt: skip
 

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Generic, Self, TypeVar
 
+from .errors import InvalidStateError
 from .events import Event
 
 E = TypeVar("E", bound=Event)
@@ -16,7 +17,9 @@ MAX_UNREAD_EVENTS = 1024
 class EventStream(AsyncIterator[E], Generic[E]):
     """The events of chosen classes from the moment it was made; iterate with `async for`.
 
-    It ends when its provider or call closes, or when you close it. One reader at a time.
+    It ends when its provider or call closes, or when you close it; what was delivered before can
+    still be read. One reader at a time: whoever reads while another waits gets InvalidStateError.
+    For two readers ask for two streams (MSPI: ITMSPAddress::GetEvent).
     """
 
     def __init__(self, hub: "EventHub", kinds: tuple[type[E], ...]) -> None:
@@ -26,6 +29,7 @@ class EventStream(AsyncIterator[E], Generic[E]):
         self._waiter: asyncio.Future[None] | None = None
         self._ended = False
         self.dropped = 0
+        """Events lost because more than `MAX_UNREAD_EVENTS` were left unread, oldest first."""
 
     def __aiter__(self) -> Self:
         return self
@@ -34,11 +38,16 @@ class EventStream(AsyncIterator[E], Generic[E]):
         while not self._unread:
             if self._ended:
                 raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
+            if self._waiter is not None and not self._waiter.done():
+                raise InvalidStateError(
+                    "another task waits for the next event; give each reader its own stream"
+                )
+            waiter = self._waiter = asyncio.get_running_loop().create_future()
             try:
-                await self._waiter
+                await waiter
             finally:
-                self._waiter = None
+                if self._waiter is waiter:  # else it was cancelled, and somebody else waits by now
+                    self._waiter = None
         return self._unread.popleft()
 
     async def wait_for(self, *kinds: type[E]) -> E:

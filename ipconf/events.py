@@ -28,7 +28,8 @@ from .model import CallState, Cause, GoneReason, SdesType
 if TYPE_CHECKING:
     from .call import Call
     from .participants import Participant
-    from .rtp_streams import Stream, SubStream
+    from .rtp_streams import Stream
+    from .substreams import SubStream
     from .terminals.base import Terminal
     from .tsp_data import TspMessage
 

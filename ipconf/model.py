@@ -98,7 +98,13 @@ MAX_SDES_BYTES = 255
 """An SDES item's length field has eight bits (RFC 3550 section 6.5)."""
 
 
+SDES_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)))
+"""For `str.translate`: control characters, which have no place in an SDES item."""
+
+
 def _fits_sdes(value: str) -> str:
+    if value != value.translate(SDES_CONTROLS):
+        raise ValueError("has control characters, as line ends and escapes are; leave them out")
     size = len(value.encode())
     if size > MAX_SDES_BYTES:
         raise ValueError(f"is {size} bytes in UTF-8; an SDES item holds {MAX_SDES_BYTES}")
@@ -108,6 +114,12 @@ def _fits_sdes(value: str) -> str:
 def _private_fits(value: dict[str, str]) -> dict[str, str]:
     for prefix, text in value.items():
         _fits_sdes(prefix + text + "#")  # the prefix's own length takes one byte
+    return value
+
+
+def _is_printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("is compared, not read: give letters, digits and signs that can be seen")
     return value
 
 
@@ -140,9 +152,14 @@ def _new_cname() -> str:
 
 
 class Identity(Settings):
-    """Who we are in a conference; each field is an SDES item, at most 255 bytes of UTF-8."""
+    """Who we are in a conference; each field is an SDES item.
 
-    cname: SdesText = Field(default_factory=_new_cname, min_length=1)
+    At most 255 bytes of UTF-8 each, and no control characters.
+    """
+
+    cname: Annotated[SdesText, AfterValidator(_is_printable)] = Field(
+        default_factory=_new_cname, min_length=1
+    )
     name: SdesText = ""
     email: SdesText = ""
     phone: SdesText = ""
@@ -239,6 +256,8 @@ class CallSettings(Settings):
     """Offered and accepted, best first. L16 takes 768 kbit/s and is used only where it is named."""
     video_codecs: Annotated[tuple[str, ...], _known_codecs(VIDEO_CODECS)] = VIDEO_CODECS
     """Offered and accepted, best first."""
+    max_decoded_sources: int = Field(default=32, ge=1, le=512)
+    """People of one arriving stream who are decoded at the same time; of more, those who talk."""
     ptime_ms: int = Field(default=DEFAULT_PTIME_MS, ge=10, le=180, multiple_of=10)
     """Sound per packet where the far end has no wish (a=ptime) or limit (a=maxptime) of its own;
     Opus holds up to 120 ms, L16 what fits one datagram."""

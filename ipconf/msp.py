@@ -68,7 +68,10 @@ class MediaServiceProvider:
         await self.close()
 
     async def close(self) -> None:
-        """End all calls, terminals and threads (MSPI: ITMSPAddress::Shutdown)."""
+        """End all calls, terminals and threads (MSPI: ITMSPAddress::Shutdown).
+
+        Event streams end once they have been read. Harmless when repeated; there is no way back.
+        """
         if not self._open:
             return
         self._open = False
@@ -77,7 +80,7 @@ class MediaServiceProvider:
             await self.terminals.close()
         finally:
             self._hub.close()
-            self._workers.close()
+            await self._workers.close()
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -92,7 +95,8 @@ class MediaServiceProvider:
         """A call with a stream each way for each medium (MSPI: CreateMSPCall).
 
         `media` is what the call may ever carry: a medium without terminals costs nothing until a
-        terminal is selected. Raises InvalidMediaTypeError when there is none, or one unknown.
+        terminal is selected. Raises InvalidMediaTypeError when there is none, or one unknown, and
+        ClosedError outside `async with`.
         """
         if not self._open:
             raise ClosedError("use the provider inside `async with`; it is not open")
@@ -112,13 +116,18 @@ class MediaServiceProvider:
         """The events of these classes, of the provider and all its calls, from now on.
 
         Without classes, or for `Event`: every AddressEvent and CallEvent. TspData comes only where
-        it is named.
+        it is named (MSPI: ITMSPAddress::GetEvent).
         """
         everything = not kinds or Event in kinds
         return self._hub.subscribe((AddressEvent, CallEvent) if everything else kinds)  # type: ignore[arg-type]
 
     def receive_tsp_data(self, call: Call, message: TspMessage) -> None:
-        """Take a message of the telephony service provider for a call (MSPI: ReceiveTSPData)."""
+        """Take a message of the telephony service provider for a call (MSPI: ReceiveTSPData).
+
+        It is worked on after those that came before; what comes of it is told as events, the answer
+        as `TspData`. Raises InvalidStreamError when the call is closed or another provider's, and
+        InvalidStateError when too many of its messages wait.
+        """
         if call not in self._calls:
             raise InvalidStreamError(f"{call.identity} is not an open call of this provider")
         call.receive_tsp_data(message)

@@ -289,8 +289,11 @@ class Negotiator:
 
     async def close(self, *, silently: bool = False) -> None:
         """Close every transport that was opened, or abandon them without a word."""
-        for bearer in self._opened:
-            await (bearer.transport.abandon() if silently else bearer.transport.close())
+        ends = (b.transport.abandon() if silently else b.transport.close() for b in self._opened)
+        for failure in await asyncio.gather(*ends, return_exceptions=True):
+            if isinstance(failure, Exception):
+                context = {"message": "a transport did not close", "exception": failure}
+                asyncio.get_running_loop().call_exception_handler(context)
 
 
 def session_id_of(sdp: str) -> str | None:

@@ -7,6 +7,7 @@ anybody.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -28,7 +29,8 @@ from .model import IDENTITY_FIELDS, GoneReason, Identity, SdesType
 
 if TYPE_CHECKING:
     from .engine.reception import RemoteSource
-    from .rtp_streams import Stream, SubStream
+    from .rtp_streams import Stream
+    from .substreams import SubStream
 
 __all__ = ["LocalParticipant", "Participant", "ParticipantStats", "Post", "Roster"]
 
@@ -150,6 +152,22 @@ class Roster:
         """Whose source that is; None while that is undecided, and once the source is gone."""
         entry = self._entries.get(source) if source is not None else None
         return entry.person.participant if entry and entry.person else None
+
+    def may_return(self, participant: Participant) -> bool:
+        """Whether a person is present, or timed out so recently that they may be recovered."""
+        gone = self._presence.timed_out.get(participant.cname or "")
+        return participant.present or (gone is not None and gone.participant is participant)
+
+    def talked_at(self, source: RemoteSource) -> float:
+        """When whoever has that source was last heard to talk, on any source of theirs.
+
+        Infinity while they talk, minus infinity if they never did.
+        """
+        entry = self._entries.get(source)
+        if entry is None:
+            return -math.inf
+        theirs = entry.person.entries if entry.person else (entry,)
+        return max(other.talked_at for other in theirs)
 
     def is_enabled(self, source: RemoteSource, stream: Stream) -> bool:
         """Whether to render that source on that stream: the quick question of the media path."""

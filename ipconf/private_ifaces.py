@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from .errors import (
     InterfaceNotFoundError,
     InvalidDirectionError,
+    InvalidMediaTypeError,
     InvalidStreamError,
     InvalidTerminalError,
     NoItemError,
 )
 from .model import Direction, MediaType
 from .participants import LocalParticipant, Participant, Roster
+from .windows import Windows
 
 if TYPE_CHECKING:
-    from .rtp_streams import Stream, SubStream
+    from .rtp_streams import Stream
+    from .substreams import SubStream
     from .terminals.base import Terminal
 
 T = TypeVar("T")
@@ -126,6 +129,30 @@ class ParticipantSubStreamControl:
             substream.select_terminal(terminal)
         else:
             holder.hand_over(terminal, substream)
+
+    @property
+    def pinned(self) -> tuple[Participant, ...]:
+        """Who keeps a window whoever talks, in the order of pinning; an addition to the MSPI."""
+        return self._windows().pinned
+
+    def pin(self, participant: Participant, terminal: Terminal | None = None) -> None:
+        """Show a person in one of the video stream's terminals, or in a certain one, for good.
+
+        It holds until `unpin`, and over a timeout from which they are recovered. Nobody needs a pin
+        whose substream has a terminal of its own. `InvalidStateError` for somebody who is gone,
+        `InvalidTerminalError` for a terminal that is not selected on the stream itself.
+        """
+        self._windows().pin(participant, terminal)
+
+    def unpin(self, participant: Participant) -> None:
+        """Let others take their window when they talk; `NoItemError` if they are not pinned."""
+        self._windows().unpin(participant)
+
+    def _windows(self) -> Windows:
+        for stream in self._streams():
+            if Windows in stream.interfaces:
+                return stream.query(Windows)
+        raise InvalidMediaTypeError("the call has no video; name it in create_call()")
 
     def _holder(self, terminal: Terminal) -> Stream | SubStream | None:
         for stream in self._streams():

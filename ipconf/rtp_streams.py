@@ -1,7 +1,7 @@
-"""Streams and substreams: what an application starts, pauses, stops and puts terminals on.
+"""Streams: what an application starts, pauses, stops and puts terminals on.
 
 A stream is one medium in one direction (MSPI: ITStream); a substream is one person's share of an
-arriving stream (ITSubStream). Both run by the same rule, the auto-start rule of MSPI:
+arriving stream (`substreams`). Both run by the same rule, the auto-start rule of MSPI:
 
     runs  =  the transport can carry it  and  nobody paused or stopped it  and  a terminal is there
 
@@ -16,8 +16,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from .engine.reception import RemoteSource
-from .errors import MediaError
+from .errors import InvalidStreamError, MaxStreamsError, MediaError
 from .events import (
     CallEvent,
     StreamActive,
@@ -27,13 +26,15 @@ from .events import (
     TerminalFailed,
 )
 from .model import CallSettings, Cause, Direction, MediaType
-from .participants import LocalParticipant, Participant, Roster
+from .participants import LocalParticipant, Roster
 from .runnable import RateMeter, Runnable, Wish
+from .stats import StreamStats
 from .terminals.base import Terminal
 from .ticker import Ticker
 
 if TYPE_CHECKING:
     from .channel import Channel
+    from .substreams import SubStream
     from .transports.negotiation import Agreed
 
 T = TypeVar("T")
@@ -88,6 +89,27 @@ class Stream(Runnable):
         """The shares of the people on an arriving stream (a snapshot); none on a sent one."""
         return ()
 
+    def create_substream(self) -> SubStream:
+        """An empty substream of an arriving stream, with terminals that somebody may come to.
+
+        Whoever comes next is mapped onto it, or, once a terminal is selected there, someone who is
+        rendered nowhere; when they leave it is empty again (MSPI: CreateSubStream).
+        MaxStreamsError for a sent stream, and where there are too many.
+        """
+        raise MaxStreamsError(f"{self.identity} is sent; only arriving streams have substreams")
+
+    def remove_substream(self, substream: SubStream) -> None:
+        """End a substream that `create_substream` made; who is on it gets one as everybody has.
+
+        InvalidStreamError for one that is not of this stream, NotSupportedError for one that the
+        provider made for somebody (MSPI: RemoveSubStream).
+        """
+        raise InvalidStreamError(f"{substream.identity} is no substream of {self.identity}")
+
+    @abstractmethod
+    def stats(self) -> StreamStats:
+        """What this stream has counted, as it stands in `Call.stats`; over all connections."""
+
     @property
     def running(self) -> bool:
         """Whether media may flow by the auto-start rule."""
@@ -101,7 +123,7 @@ class Stream(Runnable):
     def connect(self, channel: Channel, agreed: Agreed) -> None:
         """The call's transport can carry this stream from now on."""
         self._channel, self._agreed = channel, agreed
-        self._settle(Cause.LOCAL_REQUEST)
+        self._settle(Cause.LOCAL_REQUEST, Cause.CONNECT_FAIL)
 
     def disconnect(self, cause: Cause) -> None:
         """The call's transport no longer carries this stream."""
@@ -119,7 +141,8 @@ class Stream(Runnable):
     def _wanted(self) -> bool:
         return self._wish is Wish.RUN and bool(self._usable())
 
-    def _settle(self, cause: Cause) -> None:
+    def _settle(self, cause: Cause, failure: Cause = Cause.LOCAL_REQUEST) -> None:
+        """As in the base; `failure` is the cause of StreamFailed where it cannot begin."""
         should = self._channel is not None and self._wanted()
         if should and not self._running:
             self._running, self._cause = True, cause
@@ -127,7 +150,7 @@ class Stream(Runnable):
                 self._begin()
             except MediaError as exc:
                 self._running = False
-                self.report_stream_failure(exc)
+                self.report_stream_failure(exc, failure)
         elif not should and self._running:
             self._running = False
             self._end()
@@ -149,16 +172,15 @@ class Stream(Runnable):
         if terminal in self._failed:
             return
         self._failed.add(terminal)
-        self.report_failure(terminal, error)
+        self.report_failure(terminal, error, Cause.BAD_DEVICE)
         self._settle(Cause.BAD_DEVICE)
 
-    def report_stream_failure(self, error: Exception) -> None:
-        """Post StreamFailed: the stream as a whole cannot do what was agreed."""
-        self._owner.post(StreamFailed, stream=self, cause=Cause.CONNECT_FAIL, error=error)
+    def report_stream_failure(self, error: Exception, cause: Cause) -> None:
+        """Post StreamFailed: what was agreed cannot be done, or not for somebody."""
+        self._owner.post(StreamFailed, stream=self, cause=cause, error=error)
 
-    def report_failure(self, terminal: Terminal, error: Exception) -> None:
-        """Post TerminalFailed, and StreamFailed as well if that was the last usable terminal."""
-        fields = {"stream": self, "cause": Cause.BAD_DEVICE, "terminal": terminal, "error": error}
+    def report_failure(self, terminal: Terminal, error: Exception, cause: Cause) -> None:
+        fields = {"stream": self, "cause": cause, "terminal": terminal, "error": error}
         self._owner.post(TerminalFailed, **fields)
         if self._wish is Wish.RUN and not self._wanted():
             self._owner.post(StreamFailed, **fields)
@@ -181,77 +203,3 @@ class Stream(Runnable):
     @abstractmethod
     def _release(self) -> None:
         """Give up codecs and buffers; harmless when there are none."""
-
-
-class SubStream(Runnable):
-    """One person's share of an arriving stream (MSPI: ITSubStream)."""
-
-    direction = Direction.RENDER
-
-    def __init__(
-        self,
-        stream: Stream,
-        owner: StreamOwner,
-        source: RemoteSource,
-        changed: Callable[[SubStream], None],
-    ) -> None:
-        super().__init__()
-        self.stream = stream
-        self.source = source
-        self.media_type = stream.media_type
-        self.identity = f"{stream.identity} {source.identity}"
-        self.meter = RateMeter()
-        self._owner = owner
-        self._changed = changed
-
-    @property
-    def owner(self) -> StreamOwner:
-        """The call that it belongs to."""
-        return self._owner
-
-    @property
-    def participant(self) -> Participant | None:
-        """Whose share it is; None until the person is known."""
-        return self._owner.roster.participant_of(self.source)
-
-    @property
-    def running(self) -> bool:
-        """Whether this person is rendered, if the stream runs and a terminal is there."""
-        return self._wish is Wish.RUN and not self._closed
-
-    @property
-    def usable_terminals(self) -> list[Terminal]:
-        """The terminals of this substream that have not failed."""
-        return self._usable()
-
-    @property
-    def enabled(self) -> bool:
-        """Whether the person is not muted on this stream (`Participant.set_enabled`)."""
-        return self._owner.roster.is_enabled(self.source, self.stream)
-
-    def start(self) -> None:
-        """As for a stream; a terminal of the stream will do (MSPI: StartSubStream)."""
-        if self._wish is not Wish.RUN and self.stream.terminals and not self._terminals:
-            self._check_open()
-            self._ask(Wish.RUN)
-        else:
-            super().start()
-
-    def close(self) -> None:
-        """The source is gone: give the terminals back."""
-        self._closed = True
-        for terminal in self.terminals:
-            self._terminals.remove(terminal)
-            terminal.detach(self)
-
-    def _settle(self, cause: Cause) -> None:
-        self._changed(self)
-
-    def terminal_failed(self, terminal: Terminal, error: Exception) -> None:
-        if terminal not in self._failed:
-            self._failed.add(terminal)
-            self.stream.report_failure(terminal, error)
-            self._changed(self)
-
-    def terminal_event(self, kind: type[TerminalEvent], **fields: Any) -> None:
-        self._owner.post(kind, **fields)

@@ -11,6 +11,7 @@ from .errors import (
     ClosedError,
     InvalidTerminalError,
     MaxTerminalsError,
+    MediaError,
     NoTerminalSelectedError,
     NotStoppedError,
     UsageError,
@@ -76,7 +77,8 @@ class Runnable(InterfaceHost, ABC):
         """Put a terminal on; media flows by itself as soon as it can (MSPI: SelectTerminal).
 
         Raises InvalidTerminalError for the wrong medium or direction or a terminal that is on
-        already, TerminalInUseError if another stream has it, MaxTerminalsError if there is no room.
+        already, TerminalInUseError if another stream has it, MaxTerminalsError if there is no room,
+        and MediaError if its device cannot be opened, which TerminalFailed tells as well.
         """
         self._take(terminal)
         self._settle(Cause.LOCAL_REQUEST)
@@ -89,7 +91,7 @@ class Runnable(InterfaceHost, ABC):
         self._give(terminal)
         try:
             to._take(terminal)
-        except UsageError:
+        except Exception:
             self._take(terminal)
             raise
         self._settle(Cause.LOCAL_REQUEST)
@@ -116,7 +118,13 @@ class Runnable(InterfaceHost, ABC):
                 f"{self.identity} takes {self.max_terminals} terminal; unselect "
                 f"{self._terminals[-1].identity} first"
             )
-        terminal.attach(self)
+        try:
+            terminal.attach(self)
+        except UsageError:
+            raise
+        except Exception as exc:  # a terminal is anybody's code
+            self.report_failure(terminal, exc, Cause.CONNECT_FAIL)
+            raise MediaError(f"{terminal.identity} cannot be opened: {exc}") from exc
         self._terminals.append(terminal)
 
     def unselect_terminal(self, terminal: Terminal) -> None:
@@ -137,15 +145,17 @@ class Runnable(InterfaceHost, ABC):
     def start(self) -> None:
         """Run again after `pause` or `stop`; a new stream needs no start (MSPI: StartStream).
 
-        Raises NotStoppedError if nothing stopped it, NoTerminalSelectedError without a terminal.
+        Terminals that have failed are given another try. Raises NotStoppedError if nothing stopped
+        it, NoTerminalSelectedError without a terminal.
         """
         self._check_open()
         if self._wish is Wish.RUN:
             raise NotStoppedError(
                 f"{self.identity} was not paused or stopped; it starts by itself when it can"
             )
-        if not self._terminals:
+        if not self._may_start():
             raise NoTerminalSelectedError(f"{self.identity} has no terminal; select one first")
+        self._failed.clear()
         self._ask(Wish.RUN)
 
     def pause(self) -> None:
@@ -157,6 +167,9 @@ class Runnable(InterfaceHost, ABC):
         """Let no media flow and give up codecs and buffers (MSPI: StopStream)."""
         self._check_open()
         self._ask(Wish.STOP)
+
+    def _may_start(self) -> bool:
+        return bool(self._terminals)
 
     def _ask(self, wish: Wish) -> None:
         self._wish = wish
@@ -172,6 +185,10 @@ class Runnable(InterfaceHost, ABC):
     @abstractmethod
     def _settle(self, cause: Cause) -> None:
         """Make what is so agree with the rule at the top of this file."""
+
+    @abstractmethod
+    def report_failure(self, terminal: Terminal, error: Exception, cause: Cause) -> None:
+        """Post TerminalFailed, and StreamFailed as well if no usable terminal is left."""
 
     @abstractmethod
     def terminal_failed(self, terminal: Terminal, error: Exception) -> None:

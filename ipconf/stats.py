@@ -6,17 +6,17 @@ Rates are averages over the last second or so; times are seconds, levels are dBo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .capture_streams import AudioCaptureStream, CaptureStream
-from .channel import Channel
 from .model import CallState
 from .participants import ParticipantStats, Roster
-from .render_streams import AudioRenderStream, RenderStream
-from .rtp_streams import Stream, SubStream
 from .transports.base import TransportCounters
+
+if TYPE_CHECKING:
+    from .channel import Channel
+    from .rtp_streams import Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,11 @@ class SubStreamStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamStats:
-    """One stream; `substreams` only where it arrives."""
+    """One stream; `substreams` only where it arrives.
+
+    Counts go on over all connections of the call; those of an arriving stream include people who
+    have left.
+    """
 
     identity: str
     running: bool
@@ -60,6 +64,12 @@ class StreamStats:
     """Of what we send, as the far end reports it."""
     far_jitter_s: float | None = None
     round_trip_s: float | None = None
+    decoders: int = 0
+    """Sources that are decoded now, at most `max_decoded_sources`."""
+    undecoded: int = 0
+    """Packets of people who were not rendered, for want of a terminal or a decoder."""
+    refused: int = 0
+    """Packets of sources for which there was no substream."""
     substreams: tuple[SubStreamStats, ...] = ()
 
 
@@ -81,78 +91,26 @@ class CallStats:
 
 
 def call_stats(
-    state: CallState, channels: Sequence[Channel], streams: Iterable[Stream], roster: Roster
+    state: CallState,
+    channels: Iterable[Channel],
+    streams: Iterable[Stream],
+    roster: Roster,
+    last: CallStats | None = None,
 ) -> CallStats:
-    """The snapshot that `Call.stats` returns."""
+    """The snapshot that `Call.stats` returns.
+
+    Once there are no channels any more, transports, sessions and people are those of `last`, taken
+    just before; streams know their totals themselves.
+    """
+    channels = tuple(channels)
+    told = tuple(stream.stats() for stream in streams)
+    if not channels and last is not None:
+        return replace(last, state=state, streams=told)
     return CallStats(
         state=state,
         transports=tuple(replace(channel.transport.counters) for channel in channels),
         sessions=tuple(channel.session.stats.as_dict() for channel in channels),
-        streams=tuple(_stream_stats(stream) for stream in streams),
+        streams=told,
         participants={p.identity: p.stats() for p in roster.participants},
         refused_people=roster.refused,
-    )
-
-
-def _stream_stats(stream: Stream) -> StreamStats:
-    if isinstance(stream, CaptureStream):
-        return _sent_stats(stream)
-    assert isinstance(stream, RenderStream)
-    substreams = tuple(_substream_stats(stream, s) for s in stream.substreams)
-    levels = [s.level_dbov for s in substreams if s.level_dbov is not None]
-    return StreamStats(
-        identity=stream.identity,
-        running=stream.running,
-        active=stream.active,
-        packets=sum(s.packets for s in substreams),
-        octets=sum(s.octets for s in substreams),
-        frames=sum(s.decoded for s in substreams),
-        bit_rate_bps=sum(s.bit_rate_bps for s in substreams),
-        frame_rate=sum(s.frame_rate for s in substreams),
-        level_dbov=max(levels, default=None),
-        substreams=substreams,
-    )
-
-
-def _sent_stats(stream: CaptureStream) -> StreamStats:
-    source = stream.local_source
-    report = max(source.reports.values(), key=lambda r: r.at, default=None) if source else None
-    return StreamStats(
-        identity=stream.identity,
-        running=stream.running,
-        active=stream.active,
-        packets=source.packets if source else 0,
-        octets=source.octets if source else 0,
-        frames=stream.sent_frames,
-        bit_rate_bps=stream.meter.bit_rate_bps,
-        frame_rate=stream.meter.frame_rate,
-        level_dbov=-stream.level if isinstance(stream, AudioCaptureStream) else None,
-        far_fraction_lost=report.fraction_lost if report else None,
-        far_jitter_s=report.jitter_s if report else None,
-        round_trip_s=report.round_trip_s if report else None,
-    )
-
-
-def _substream_stats(stream: RenderStream, substream: SubStream) -> SubStreamStats:
-    source = substream.source
-    person = substream.participant
-    concealed_s = delay_s = 0.0
-    if isinstance(stream, AudioRenderStream) and (audio := stream.receivers.get(substream)):
-        sound = audio.stats()
-        concealed_s, delay_s = sound.concealed_s, sound.delay_s
-    return SubStreamStats(
-        identity=substream.identity,
-        participant=person.identity if person else None,
-        packets=source.packets,
-        octets=source.octets,
-        lost=source.lost,
-        fraction_lost=source.fraction_lost,
-        jitter_s=source.jitter_s,
-        round_trip_s=source.round_trip_s,
-        level_dbov=None if source.level is None else -source.level,
-        decoded=stream.decoded(substream),
-        concealed_s=concealed_s,
-        delay_s=delay_s,
-        bit_rate_bps=substream.meter.bit_rate_bps,
-        frame_rate=substream.meter.frame_rate,
     )

@@ -7,12 +7,31 @@ carry it over any channel as JSON: `message.model_dump_json()` and `parse_tsp_me
 
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from .errors import NegotiationError
 from .model import Settings
 
 MAX_MESSAGE_CHARACTERS = 500_000
+"""A longer message is refused; a description takes some thousands."""
+MAX_REASON_CHARACTERS = 1_000
+"""Of a reason; what is longer is cut, as in a BYE, which takes 255 bytes."""
+
+
+def _utf8(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise ValueError(f"cannot be written as UTF-8 ({exc.reason})") from None
+    return text
+
+
+def _sayable(reason: str) -> str:
+    # Whatever somebody gives as a reason, they must be able to leave: "?" for half a character.
+    return reason[:MAX_REASON_CHARACTERS].encode(errors="replace").decode()
+
+
+Text = Annotated[str, AfterValidator(_utf8)]
 
 
 class Connect(Settings):
@@ -26,8 +45,8 @@ class Description(Settings):
 
     kind: Literal["description"] = "description"
     type: Literal["offer", "answer"]
-    sdp: str
-    answers: str | None = None
+    sdp: Text
+    answers: Text | None = None
     """In an answer: the session id (o=) of the offer that it answers, where that is known."""
 
 
@@ -35,15 +54,17 @@ class Candidate(Settings):
     """TSP to MSP: one more ICE candidate of the far end (RFC 8840); empty means that was all."""
 
     kind: Literal["candidate"] = "candidate"
-    candidate: str
-    mid: str | None = None
+    candidate: Text
+    """The value of an SDP attribute a=candidate, with or without "candidate:" before it."""
+    mid: Text | None = None
+    """The line that it is for (a=mid); None means all."""
 
 
 class Disconnect(Settings):
     """TSP to MSP: leave the call. MSP to TSP: media has ended, with the reason in words."""
 
     kind: Literal["disconnect"] = "disconnect"
-    reason: str = ""
+    reason: Annotated[str, AfterValidator(_sayable)] = ""
 
 
 TspMessage = Annotated[Connect | Description | Candidate | Disconnect, Field(discriminator="kind")]
@@ -52,10 +73,13 @@ _adapter: TypeAdapter[TspMessage] = TypeAdapter(TspMessage)
 
 
 def parse_tsp_message(text: str | bytes) -> TspMessage:
-    """A message from its JSON form; NegotiationError says what is wrong with it."""
+    """A message from its JSON form; NegotiationError says what is wrong with it, and nothing else.
+
+    More than `MAX_MESSAGE_CHARACTERS` characters (of bytes: bytes) are wrong as well.
+    """
     if len(text) > MAX_MESSAGE_CHARACTERS:
         raise NegotiationError(f"a signalling message of {len(text)} characters is too long")
     try:
         return _adapter.validate_json(text)
-    except (ValidationError, ValueError) as exc:
+    except ValueError as exc:
         raise NegotiationError(f"not a signalling message: {exc}") from exc

@@ -91,6 +91,12 @@ def file_tracks(path: Path) -> list[str]:
         return [stream.type for stream in container.streams]
 
 
+def file_names(path: Path) -> list[str]:
+    """What the streams of a file are called."""
+    with av.open(str(path)) as container:
+        return [s.metadata.get("title") or s.metadata["handler_name"] for s in container.streams]
+
+
 def file_length_s(path: Path) -> float:
     """What the file says about itself."""
     with av.open(str(path)) as container:

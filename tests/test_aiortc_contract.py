@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -37,6 +38,7 @@ from peers import LIMIT_S, LOCALHOST, eventually, scenario
 from transport_lab import CERTIFICATE, RTCP, Stranger, candidate, rtp
 
 from ipconf.engine.rtp_wire import AUDIO_LEVEL_URI, HeaderExtensions, compose_rtp
+from ipconf.transports.srtp import MAX_TRAILER_BYTES, Srtp
 
 
 class _Protocol(asyncio.DatagramProtocol):
@@ -425,31 +427,50 @@ def _sessions() -> tuple[pylibsrtp.Session, pylibsrtp.Session]:
 
 def test_one_srtp_session_serves_every_ssrc() -> None:
     """A bundle's sources come and go without a word to SRTP."""
-    out, into = _sessions()
+    out, into = map(Srtp, _sessions())
     for ssrc in range(50):
-        assert into.unprotect(out.protect(rtp(ssrc, ssrc=ssrc))) == rtp(ssrc, ssrc=ssrc)
-    assert into.unprotect_rtcp(out.protect_rtcp(RTCP)) == RTCP
+        assert into.unprotect(out.protect(rtp(ssrc, ssrc=ssrc)) or b"") == rtp(ssrc, ssrc=ssrc)
+    assert into.unprotect(out.protect(RTCP) or b"") == RTCP
 
 
-def test_forged_repeated_and_short_packets_raise() -> None:
-    """And only that: whatever arrives may be given to it, in a `try`."""
-    out, into = _sessions()
+def test_our_way_to_libsrtp_is_pylibsrtps() -> None:
+    """`Srtp` uses the session's pointers and buffer: its own methods do the same."""
+    (out, into), (same_out, same_into) = _sessions(), _sessions()
+    for packet in (rtp(1), rtp(2, bytes(1200))):
+        protected = Srtp(out).protect(packet)
+        assert protected == same_out.protect(packet) != packet
+        assert Srtp(into).unprotect(protected) == same_into.unprotect(protected) == packet
+    protected = Srtp(out).protect(RTCP)
+    assert protected == same_out.protect_rtcp(RTCP)
+    assert Srtp(into).unprotect(protected) == same_into.unprotect_rtcp(protected) == RTCP
+
+
+def test_the_session_lives_as_long_as_our_way_to_it() -> None:
+    out, into = map(Srtp, _sessions())
+    gc.collect()
+    assert into.unprotect(out.protect(rtp(1)) or b"") == rtp(1)
+
+
+def test_forged_repeated_and_short_packets_are_none() -> None:
+    """Whatever arrives may be given to it."""
+    out, into = map(Srtp, _sessions())
     packet = out.protect(rtp(1))
-    into.unprotect(packet)
-    for bad in (packet, packet[:-1] + b"\0", rtp(2), b"\x80\x6f", b"\x80" * 11):
-        with pytest.raises(pylibsrtp.Error):
-            into.unprotect(bad)
-        with pytest.raises(pylibsrtp.Error):
-            into.unprotect_rtcp(bad)
+    assert packet is not None and into.unprotect(packet) == rtp(1)
+    for bad in (packet, packet[:-1] + b"\0", rtp(2), b"\x80\x6f", b"\x80" * 11, b"\x80", b""):
+        assert into.unprotect(bad) is None
+    assert into.unprotect(b"\x80\xc8" + bytes(6)) is None  # RTCP
+    for bad in (b"", b"\x80", b"\x80\x6f", b"\x80\xc8"):
+        assert out.protect(bad) is None
 
 
 def test_srtp_takes_at_most_1500_bytes() -> None:
-    """Longer is a ValueError, which we count as not authenticated, or not sent."""
-    out, into = _sessions()
-    for use in (out.protect, out.protect_rtcp, into.unprotect, into.unprotect_rtcp):
-        with pytest.raises(ValueError, match="too long"):
-            use(bytes(1501))
-    assert out.protect(rtp(1, bytes(1200)))
+    """Longer is counted as not authenticated, or not sent; a trailer needs room, too."""
+    out, into = map(Srtp, _sessions())
+    trailer = max(pylibsrtp.SRTP_MAX_TRAILER_LEN, pylibsrtp.SRTP_MAX_SRTCP_TRAILER_LEN)
+    assert trailer <= MAX_TRAILER_BYTES
+    assert into.unprotect(bytes(1501)) is None
+    assert out.protect(rtp(1, bytes(1500 - trailer))) is None
+    assert out.protect(rtp(1, bytes(1200))) is not None
 
 
 # -- aiortc: descriptions

@@ -484,6 +484,34 @@ def test_what_cannot_be_opened_is_refused_with_advice(tmp_path: Path) -> None:
 
 
 @running
+async def test_what_nobody_can_decode_is_left_out(tmp_path: Path) -> None:
+    """A film whose sound is of an unknown kind is a silent film; sound alone is refused."""
+    film, song = film_file(tmp_path / "film.mkv", 0.4), sound_file(tmp_path / "song.mkv", sine(0.2))
+    for path in (film, song):
+        path.write_bytes(path.read_bytes().replace(b"A_OPUS", b"A_SONG"))
+    with pytest.raises(MediaError, match=r"song\.mkv holds neither sound nor pictures to play"):
+        FilePlayback([song])
+    playback = FilePlayback([film])
+    assert playback.media_types_in_use == {MediaType.VIDEO}
+    reader = Reader(playback.video)
+    playback.start()
+    assert len(await reader.take(100)) >= 5
+    assert reader.host.states == [STARTED, ENDED]
+    await close(playback)
+
+
+@pytest.mark.parametrize("rate_hz", [0, 7, 999, 1_000_000])
+def test_rates_that_are_no_sound_are_refused(tmp_path: Path, rate_hz: int) -> None:
+    """A small file of 7 Hz would be hours of silence."""
+    path = sound_file(tmp_path / "clip.wav", sine(0.1))
+    content = bytearray(path.read_bytes())
+    content[24:28] = rate_hz.to_bytes(4, "little")  # of the format chunk
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match=r"make a copy with 1000 to 768000 Hz|cannot open"):
+        FilePlayback([path])
+
+
+@running
 async def test_a_file_that_turns_out_broken_is_passed_over(tmp_path: Path) -> None:
     good = sound_file(tmp_path / "good.wav", sine(0.5))
     lost = sound_file(tmp_path / "lost.wav", sine(0.5))
@@ -497,6 +525,35 @@ async def test_a_file_that_turns_out_broken_is_passed_over(tmp_path: Path) -> No
     event = reader.host.files[1]
     assert event["terminal"] is playback and event["track"] is None
     assert isinstance(event["error"], MediaError) and "lost.wav" in str(event["error"])
+    await close(playback)
+
+
+@running
+async def test_pictures_that_cannot_be_decoded_leave_the_sound(tmp_path: Path) -> None:
+    """It is an event about the one track; the other plays to its end."""
+    path = tmp_path / "film.mkv"
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("pcm_s16le", rate=48_000, layout="mono")
+        film = container.add_stream("mjpeg", rate=50)
+        film.width, film.height, film.pix_fmt = 64, 48, "yuvj420p"
+        for n in range(100):
+            packet = av.Packet(b"no picture")
+            packet.stream, packet.pts, packet.time_base = film, n, Fraction(1, 50)
+            container.mux(packet)
+            frame = av.AudioFrame.from_ndarray(sine(0.02).T.copy(), format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 48_000, n * BLOCK, Fraction(1, 48_000)
+            container.mux(sound.encode(frame))
+    playback = FilePlayback([path])
+    screen = Host()
+    playback.video.attach(screen)
+    reader = Reader(playback.audio)
+    playback.start()
+    assert len(await reader.sound()) == 2 * 48_000
+    assert reader.host.states == [STARTED, ENDED]
+    assert screen.states == [STARTED, GOES_ON, ENDED]
+    event = screen.files[1]
+    assert event["terminal"] is playback and event["track"] is playback.video
+    assert "cannot decode the video of" in str(event["error"])
     await close(playback)
 
 

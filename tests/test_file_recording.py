@@ -25,6 +25,7 @@ from terminal_lab import (
     file_audio,
     file_frames,
     file_length_s,
+    file_names,
     file_tracks,
     luma_of,
     pitch_hz,
@@ -115,8 +116,9 @@ async def test_a_track_for_each_stream_and_one_that_they_share(tmp_path: Path, e
     hosts = Host(), Host()
     async with FileRecorder(path) as recorder:
         everybody = recorder.audio
-        alone = [recorder.create_track(MediaType.AUDIO) for _ in hosts]
-        faces = [recorder.create_track(MediaType.VIDEO) for _ in hosts]
+        names = ("Zoë", "nobody \udcff")
+        alone = [recorder.create_track(MediaType.AUDIO, name) for name in names]
+        faces = [recorder.create_track(MediaType.VIDEO, name) for name in names]
         assert recorder.tracks == (everybody, *alone, *faces)
         assert recorder.media_types_in_use == {MediaType.AUDIO, MediaType.VIDEO}
         assert recorder.directions_in_use == {Direction.RENDER}
@@ -133,6 +135,7 @@ async def test_a_track_for_each_stream_and_one_that_they_share(tmp_path: Path, e
                     face.render(host, solid_frame(64, 48, 100 if hz == 440 else 200), n * 0.02)
             await written(recorder)
     assert file_tracks(path) == ["audio"] * 3 + ["video"] * 2
+    assert file_names(path) == [f"{path.name} audio", *["Zoë", "nobody ?"] * 2]
     assert file_length_s(path) == pytest.approx(2.0, abs=0.06)
     mixed, first, second = (file_audio(path, track)[9_600:86_400] for track in range(3))
     for sound, tones in ((mixed, (440, 990)), (first, (440,)), (second, (990,))):
@@ -279,6 +282,47 @@ async def test_pictures_of_impossible_sizes_are_ignored(tmp_path: Path) -> None:
     assert len(file_frames(path)) in (12, 13)
 
 
+@running
+async def test_blocks_may_be_of_any_length(tmp_path: Path) -> None:
+    """Also longer than what a track keeps back for late sources."""
+    path = tmp_path / "call.wav"
+    hosts = Host(), Host()
+    async with FileRecorder(path) as recorder:
+        track = recorder.audio
+        track.render(hosts[0], sine(0.3, 300), 0.0)
+        track.render(hosts[0], sine(2.5, 300), 0.5)
+        track.render(hosts[1], sine(0.001, 700), 2.9)
+        track.render(hosts[1], sine(0.5, 700), 2.901)
+    assert recorder.error is None and recorder.ignored == 0
+    sound = file_audio(path)
+    assert len(sound) == round(3.401 * 48_000)
+    assert np.array_equal(sound[:14_400], sine(0.3, 300)) and not sound[14_400:24_000].any()
+    assert np.array_equal(sound[24_000:139_200], sine(2.4, 300))
+    both = sine(2.5, 300)[115_200:] + np.concatenate((sine(0.001, 700), sine(0.099, 700)))
+    assert np.array_equal(sound[139_200:144_000], both)
+
+
+@running
+async def test_what_is_no_sound_or_picture_is_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    useless: list[Any] = [None, "sound", [0] * 960, av.AudioFrame(), np.zeros(960, np.int16)]
+    useless += [np.zeros((0, 1), np.int16), np.zeros((48_000 * 60 + 1, 1), np.int16)]
+    useless += [np.zeros((960, 3), np.int16), np.zeros((960, 1)), solid_frame(64, 48, 0)]
+    async with FileRecorder(path) as recorder:
+        await speak(recorder.audio, None, sine(0.1), 0.0)
+        for media in useless:
+            recorder.audio.write(media, 0.1)
+        await speak(recorder.audio, None, sine(0.1), 0.1)
+    assert recorder.error is None and recorder.ignored == len(useless)
+    assert len(file_audio(path)) == 9_600
+
+
+@pytest.mark.parametrize("size", [(640.0, 360), ("640", "360"), (640,), (640, 360, 3), (4097, 360)])
+def test_sizes_that_no_video_has_are_refused(tmp_path: Path, size: Any) -> None:
+    with pytest.raises(ConfigurationError, match="give width and height, each side 2 to 4096"):
+        FileRecorder(tmp_path / "call.mkv", size=size)
+
+
 # -- control
 
 
@@ -394,20 +438,29 @@ async def test_volume_holds_for_what_is_recorded(tmp_path: Path) -> None:
 # -- crashes and full disks
 
 CRASH = """
-import sys
-import numpy as np
-from terminal_lab import sine, solid_frame
-from ipconf.terminals.muxing import MediaWriter
+import asyncio, sys
+from terminal_lab import Host, sine, solid_frame, written
+from ipconf import FileRecorder
 
-paths = sys.argv[1:]
-writers = [MediaWriter(path) for path in paths]
-for n in range(300):
-    for path, writer in zip(paths, writers):
-        writer.write(sine(0.02), n * 0.02)
-        if n % 2 == 0 and path.endswith(("mkv", "mp4", "webm")):
-            writer.write(solid_frame(160, 120, n % 200), n * 0.02)
-print("written", flush=True)
-sys.stdin.read()
+async def record(paths):
+    recorders, host = [FileRecorder(path) for path in paths], Host()
+    for recorder in recorders:
+        recorder.audio.attach(host)
+        recorder.start()
+        if recorder.path.suffix in (".mkv", ".mp4", ".webm"):
+            recorder.video.attach(host)
+    for n in range(300):
+        for recorder in recorders:
+            recorder.audio.render(host, sine(0.02), n * 0.02)
+            if n % 2 == 0 and len(recorder.tracks) > 1:
+                recorder.video.render(host, solid_frame(160, 120, n % 200), n * 0.02)
+            await written(recorder)
+    while any(recorder.backlog for recorder in recorders):
+        await asyncio.sleep(0)
+    print("recorded", flush=True)
+    sys.stdin.read()
+
+asyncio.run(record(sys.argv[1:]))
 """
 
 
@@ -422,7 +475,7 @@ def test_a_crash_leaves_files_that_play(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"written\n"
+        assert process.stdout.readline() == b"recorded\n"
         process.kill()
     for path in paths:
         sound = file_audio(path)
@@ -521,9 +574,10 @@ async def test_two_calls_are_mixed_on_a_shared_track(tmp_path: Path) -> None:
         assert len(recorder.audio.hosts) == 2
         with pytest.raises(InvalidTerminalError, match="select the one for audio of its `tracks`"):
             x.stream(AUDIO, RENDER).select_terminal(recorder)
-        for log in logs:
+        for log, (near, _) in zip(logs, pairs, strict=True):
             began = await log.until(FileTerminalEvent)
             assert (began.state, began.cause, began.terminal) == (*STARTED, recorder)
+            assert began.call is near and began.track is None
         await asyncio.wait_for(Ends(x, None).hears(440), LIMIT_S)
         await asyncio.wait_for(Ends(pairs[1][0], None).hears(990), LIMIT_S)
         x.stream(AUDIO, RENDER).unselect_terminal(recorder.audio)

@@ -5,9 +5,13 @@ import random
 import pytest
 from audio_lab import (
     BLOCK,
+    OPUS,
     RATE,
+    Played,
     Source,
+    listen,
     millisecond_payload,
+    opus_payloads,
     plain_buffer,
     play,
     schedule,
@@ -19,9 +23,11 @@ from hypothesis import strategies as st
 from ipconf.engine.delay import MAX_TARGET_S
 from ipconf.engine.jitter import CONCEAL_LIMIT_S, MAX_PACKETS, Playout
 from ipconf.engine.rtp_wire import RtpPacket
+from ipconf.pipelines.audio_receiver import AudioReceiver, AudioReceiverStats
 
 SECOND = 50
 """Packets of 20 ms."""
+BURST_AT_S = 10.3
 
 
 def run(count, delay_s=lambda index: 0.0, source=None, buffer=None, **how):
@@ -75,6 +81,85 @@ def test_jitter_that_begins_raises_the_target_and_its_end_lowers_it():
     assert targets[4] == pytest.approx(0.02)
     assert 0.07 <= targets[10] <= 0.1
     assert targets[20] == pytest.approx(0.02)
+
+
+def burst(kind, lasts_s, seed):
+    """Delays by packet: for a while jitter up to 120 ms, a stall or loss; nobody overtakes."""
+    rng, latest = random.Random(seed), 0.0
+
+    def delay(index):
+        nonlocal latest
+        at = index * 0.02
+        if BURST_AT_S <= at < BURST_AT_S + lasts_s:
+            if kind == "loss":
+                return None
+            rest = BURST_AT_S + lasts_s - at
+            latest = max(latest, at + (rest if kind == "stall" else rng.uniform(0, 0.12)))
+        return max(0.0, latest - at)
+
+    return delay
+
+
+def hear(delay_s, seconds, clock=1.0, phase=0.007) -> tuple[AudioReceiverStats, Played]:
+    """A whole receiver, which shrinks and stretches sound, plays packets of Opus."""
+    receiver = AudioReceiver((OPUS,))
+    source = Source(payloads=opus_payloads())
+    arrivals = schedule(source, seconds * SECOND, delay_s, clock=clock)
+    played = listen(receiver, arrivals, ticks(0, seconds, phase))
+    return receiver.stats(), played
+
+
+@pytest.mark.parametrize(
+    ("kind", "lasts_s"),
+    [("jitter", 0.2), ("jitter", 0.5), ("jitter", 1.0), ("stall", 0.3), ("loss", 0.2)],
+)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_delay_is_back_2_seconds_after_a_burst(kind, lasts_s, seed):
+    _, played = hear(burst(kind, lasts_s, seed), 18, phase=0.001 + seed * 0.005)
+    ends = BURST_AT_S + lasts_s
+    before = played.worst_delay(BURST_AT_S - 2, BURST_AT_S)
+    assert before <= 0.05
+    if kind != "loss":
+        assert played.worst_delay(BURST_AT_S, ends + 0.5) >= before + 0.05  # it was worth hiding
+    assert played.worst_delay(ends + 2, 18) <= before + 0.0155
+
+
+@pytest.mark.parametrize("period_s", [0.5, 1.0, 1.5, 1.74, 2.0])
+def test_a_delay_that_keeps_coming_back_is_learned(period_s):
+    period = round(period_s * SECOND)
+    stats, played = hear(lambda index: 0.06 if index % period == period // 2 else 0.0, 40)
+    assert stats.late <= 3
+    assert stats.concealed_s <= 3 * 0.02
+    assert played.worst_delay(10, 40) <= 0.11
+
+
+@pytest.mark.parametrize("period_s", [1.5, 2.0])
+def test_a_radio_that_scans_again_and_again_is_learned(period_s):
+    # For 100 ms nothing comes, then all at once.
+    period = round(period_s * SECOND)
+    rng = random.Random(7)
+
+    def delay(index):
+        return max(0.1 - index % period * 0.02, rng.random() * 0.005)
+
+    stats, played = hear(delay, 40)
+    assert stats.concealed_s <= 0.3
+    assert played.worst_delay(10, 40) <= 0.15
+
+
+def test_a_delay_that_came_twice_is_forgotten_when_it_stays_away():
+    _, played = hear(lambda index: 0.08 if index in (400, 480) else 0.0, 20)
+    assert played.worst_delay(10, 11) >= 0.08
+    assert played.worst_delay(16, 20) <= 0.05
+
+
+@pytest.mark.parametrize("parts_per_million", [-200, 200])
+def test_a_sender_whose_clock_is_off_is_played_without_gaps(parts_per_million):
+    rng = random.Random(8)
+    clock = 1 + parts_per_million / 1e6
+    stats, played = hear(lambda index: rng.random() * 0.01, 120, clock)
+    assert stats.concealed_s == stats.late == stats.discarded == 0
+    assert played.worst_delay(5, 120) <= 0.06
 
 
 def test_a_single_loss_is_concealed_once_and_does_not_delay():

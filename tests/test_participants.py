@@ -209,3 +209,14 @@ def test_what_cannot_be_announced_is_refused_and_nothing_changes():
         us.set_private("x" * 200, "y" * 55)
     assert told == []
     assert us.identity == "me"
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\x1b[31mred", "\0", "\x7f", "a\x85"])
+def test_control_characters_are_refused_in_what_we_announce(text):
+    fields = ("cname", "name", "email", "phone", "location", "tool", "note")
+    for values in (*({field: text} for field in fields), {"private": {"seat": text}}):
+        with pytest.raises(ConfigurationError, match="has control characters"):
+            Identity(**values)
+    with pytest.raises(ConfigurationError, match="can be seen"):
+        Identity(cname="us\u200b")
+    assert Identity(name="Zoë 👩\u200d🔬").name == "Zoë 👩\u200d🔬"

@@ -84,6 +84,44 @@ def test_info_changes_once_per_change(house):
         house.roster.find("ann").info(NOTE)
 
 
+def test_a_flood_of_changes_is_told_four_times_a_second_and_to_the_end(house):
+    ann = house.hear("ann", "Ann")
+    bob = house.hear("bob", "Bob")
+    house.told()
+    times = []
+    for number in range(4990):
+        house.describe(ann, NAME=f"Ann {number}")
+        house.pass_time(0.001)
+        times += [event.at for event in house.events]
+        house.told()
+    assert len(times) == 20
+    assert all(later - earlier >= 1.0 for earlier, later in zip(times, times[4:], strict=False))
+    house.describe(ann, NOTE="done")
+    house.describe(bob, NAME="Bob B.")  # whom that does not hold up
+    assert house.told() == [("ParticipantInfoChanged", "bob", (NAME,))]
+    house.pass_time(1.0)
+    assert house.told() == [("ParticipantInfoChanged", "ann", (NAME, NOTE))]
+    assert house.roster.find("ann").name == "Ann 4989"
+    assert house.roster.next_deadline() == math.inf
+    house.describe(ann, NAME="Ann")
+    assert house.told() == [("ParticipantInfoChanged", "ann", (NAME,))]
+
+
+def test_changes_that_wait_are_told_before_the_person_leaves(house):
+    ann = house.hear("ann", "Ann")
+    house.told()
+    for number in range(6):
+        house.describe(ann, NAME=f"Ann {number}")
+    assert len(house.told()) == 4
+    house.gone(ann, BYE, "bye")
+    assert house.told() == [
+        ("ParticipantInfoChanged", "ann", (NAME,)),
+        ("ParticipantLeft", "ann", BYE, "bye"),
+    ]
+    house.pass_time(5)
+    assert house.told() == []
+
+
 def test_private_items_are_information_too(house):
     ann = house.hear("ann")
     house.told()

@@ -19,7 +19,12 @@ from sessions import (
 )
 
 from ipconf.engine.early_feedback import KEY_FRAME_SPACING_S, MAX_NACK_SEQUENCES
-from ipconf.engine.local_source import HISTORY_PACKETS, RESEND_SPACING_S
+from ipconf.engine.local_source import (
+    HISTORY_PACKETS,
+    RESEND_BURST_OCTETS,
+    RESEND_SHARE,
+    RESEND_SPACING_S,
+)
 from ipconf.engine.outputs import (
     BitrateLimited,
     KeyFrameRequested,
@@ -308,6 +313,47 @@ def test_what_is_not_kept_is_not_repeated() -> None:
     audio = ours.local("a").sequence
     ours.send("a", OPUS, 0, b"sound", 1.0)
     assert ours.resend("a", audio, 2.0) is None
+
+
+def flood(ours: RtpSession, begin: float, end: float, sending: bool = True) -> tuple[int, int]:
+    """A peer asks for the last 200 packets every 20 ms, while we send: octets sent, repeated."""
+    local = ours.local("v")
+    original = repeated = 0
+    for turn in range(round((end - begin) * 50)):
+        now = begin + turn * RESEND_SPACING_S
+        if sending:
+            for _ in range(2):
+                original += len(ours.send("v", VP8, round(now * 90000), bytes(1100), now))
+        asked = [(local.sequence - 1 - back) & 0xFFFF for back in range(200)]
+        for output in ours.receive(compose(Nack(7, local.ssrc, tuple(sorted(asked)))), now):
+            assert isinstance(output, ResendRequested)
+            for sequence in output.sequences:
+                repeated += len(ours.resend("v", sequence, now) or b"")
+    return original, repeated
+
+
+def test_a_flood_of_requests_does_not_make_us_send_much_more() -> None:
+    ours = receiving("nack")
+    original, repeated = flood(ours, 1.0, 11.0)
+    assert original > 1_000_000
+    headers = 1.02  # those of retransmissions are longer by two octets and a name
+    most = (RESEND_BURST_OCTETS + original * RESEND_SHARE) * headers
+    assert 0.95 * most <= repeated <= most
+    assert ours.stats.resends_refused > 50_000
+    assert ours.stats.as_dict()["resends_refused"] == ours.stats.resends_refused
+    assert flood(ours, 11.0, 21.0, sending=False)[1] <= 2400  # nothing sent, nothing repeated
+
+
+def test_heavy_loss_that_comes_and_goes_is_repaired_in_full() -> None:
+    ours = receiving("nack")
+    local = ours.local("v")
+    for turn in range(5000):
+        now = 10 + turn * 0.02
+        ours.send("v", VP8, turn * 1800, bytes(1100), now)
+        if turn % 500 >= 300:  # for 4 s out of 10, every third packet
+            sequence = (local.sequence - 1) & 0xFFFF
+            assert turn % 3 or ours.resend("v", sequence, now + 0.01)
+    assert ours.stats.resends_refused == 0
 
 
 # -- receiving repeats

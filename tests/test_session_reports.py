@@ -15,10 +15,15 @@ from sessions import (
     session,
 )
 
+from ipconf.engine.local_source import MAX_REPORTERS
 from ipconf.engine.reception import NTP_UNIX_OFFSET_S
 from ipconf.engine.rtcp_wire import (
     Goodbye,
+    Nack,
+    PictureLoss,
     ReceiverReport,
+    Remb,
+    ReportBlock,
     RtcpPacket,
     SenderReport,
     SourceDescription,
@@ -278,6 +283,74 @@ def test_reports_about_us_are_kept_per_reporter_and_forgotten_with_them() -> Non
     assert set(ours.local("a").reports) == {7}
     ours.receive(compose(Goodbye((7,))), 0.4)
     assert not ours.local("a").reports
+
+
+def about_us(ours: RtpSession, reporter: int, fraction: int) -> bytes:
+    """A receiver report that says how our sound arrives, and no name."""
+    block = ReportBlock(ours.local("a").ssrc, fraction, 0, 1, 0, 0, 0)
+    return compose(ReceiverReport(reporter, (block,)))
+
+
+def acquainted() -> RtpSession:
+    """A session that knows 7, whose RTP comes from one port and RTCP from the next, at 1.0."""
+    ours = session()
+    for turn in range(2):
+        ours.receive(rtp(7, turn), 1.0, ("them", 5004))
+    named = compose_compound([ReceiverReport(7, ()), sdes(7, (1, "them"))])
+    ours.receive(named + about_us(ours, 7, 64), 1.0, ("them", 5005))
+    assert ours.local("a").reports[7].fraction_lost == 0.25
+    return ours
+
+
+def test_a_report_from_a_strange_address_does_not_replace_a_members() -> None:
+    ours = acquainted()
+    for after_s in (0.1, 3.0, 4.0):  # reports are seconds apart: silence in between is no absence
+        ours.receive(about_us(ours, 7, 255), 1.0 + after_s, ("stranger", 1))
+    assert ours.local("a").reports[7].fraction_lost == 0.25
+    assert ours.stats.foreign_collisions == 3
+    ours.receive(about_us(ours, 7, 128), 5.5, ("them", 5005))
+    assert ours.local("a").reports[7].fraction_lost == 0.5
+
+
+def test_a_member_may_report_from_where_its_media_comes() -> None:
+    ours = acquainted()
+    ours.receive(about_us(ours, 7, 128), 1.5, ("them", 5004))
+    assert ours.local("a").reports[7].fraction_lost == 0.5
+
+
+def test_a_member_that_moved_is_believed_after_two_intervals_of_silence() -> None:
+    ours = acquainted()
+    ours.receive(about_us(ours, 7, 128), 11.5, ("elsewhere", 1))
+    assert ours.local("a").reports[7].fraction_lost == 0.5
+
+
+def test_reports_of_strangers_are_not_kept() -> None:
+    ours = acquainted()
+    for reporter in range(1000, 6000):
+        ours.receive(about_us(ours, reporter, 255), 1.1, ("stranger", 1))
+    assert set(ours.local("a").reports) == {7}
+    assert set(ours.sources) == {7}
+
+
+def test_reports_under_ssrcs_beside_a_member_count_and_are_bounded() -> None:
+    # A browser reports under an SSRC of its own where it only receives.
+    ours = acquainted()
+    ours.receive(about_us(ours, 1, 128), 1.1, ("them", 5005))
+    assert ours.local("a").reports[1].fraction_lost == 0.5
+    for reporter in range(1000, 6000):
+        ours.receive(about_us(ours, reporter, 255), 1.2, ("them", 5005))
+        ours.receive(about_us(ours, 7, 64), 1.2, ("them", 5005))
+    assert len(ours.local("a").reports) == MAX_REPORTERS
+    assert ours.local("a").reports[7].fraction_lost == 0.25
+    assert set(ours.sources) == {7}
+
+
+def test_a_stranger_cannot_ask_or_slow_us() -> None:
+    ours = acquainted()
+    own = ours.local("a").ssrc
+    for request in (PictureLoss(9, own), Nack(9, own, (1,)), Remb(9, 1000, (own,))):
+        assert ours.receive(compose(request), 1.1, ("stranger", 1)) == []
+        assert len(ours.receive(compose(request), 1.1, ("them", 5005))) == 1
 
 
 def test_jitter_uses_the_rate_of_the_payload_type() -> None:

@@ -14,9 +14,9 @@ from ipconf.engine.rtcp_wire import (
     compose,
     compose_compound,
 )
-from ipconf.engine.session import RtpSession
+from ipconf.engine.session import RtpSession, Section
 from ipconf.errors import ConfigurationError, LimitError
-from ipconf.model import SdesType
+from ipconf.model import MediaType, SdesType
 
 CNAME, NAME, EMAIL, PHONE, LOC, TOOL, NOTE, PRIV = SdesType
 EVERYTHING = {
@@ -274,3 +274,29 @@ def test_names_and_media_in_any_order_make_one_source() -> None:
     outputs = hear(ours, 7, 0.3, sequence=2, count=1)
     assert not of_type(outputs, SourceHeard)
     assert ours.sources[7].packets == 2
+
+
+@pytest.mark.parametrize(
+    ("announced", "kept"),
+    [
+        ("them\r\nforged\x1b[0m\x00", "themforged[0m"),
+        ("ä" * 300, "ä" * 127),
+        ("x" * 254 + "ä", "x" * 254),
+        ("lone \ud800", "lone ?"),
+        ("\x00\x07", None),
+    ],
+)
+def test_a_cname_from_a_description_is_kept_as_one_from_rtcp(announced, kept) -> None:
+    section = Section("a", MediaType.AUDIO, AUDIO.formats, ssrcs={7: announced})
+    ours = session(sections=(section,))
+    hear(ours, 7, 0.1)
+    assert ours.sources[7].items.get(CNAME) == kept
+
+
+def test_control_characters_are_left_out_of_what_others_tell() -> None:
+    ours = session()
+    told = [(CNAME, "th\x00em"), (NAME, "Mal\x1b[2Jlory\r\n"), (PRIV, "4\x9b", "se\tat")]
+    ours.receive(compose_compound([ReceiverReport(7, ()), sdes(7, *told)]), 0.1)
+    source = ours.sources[7]
+    assert source.items == {CNAME: "them", NAME: "Mal[2Jlory"}
+    assert source.private == {"seat": "4"}

@@ -104,6 +104,7 @@ def test_broken_plugins_are_reported_and_left_out(
     install("pipes_three", WHISTLE, whistle="WHISTLE", tone="TONE", wrong="__name__")
     install("pipes_broken", "raise OSError('no sound card')", horn="HORN")
     install("pipes_old", "", flute="FLUTE")
+    install("pipes_quitting", "raise SystemExit('wrong version')", tuba="TUBA")
     install("pipes_copy", WHISTLE, copy="WHISTLE")
     registry = TerminalRegistry()
     with caplog.at_level(logging.WARNING, "ipconf"):
@@ -113,6 +114,7 @@ def test_broken_plugins_are_reported_and_left_out(
     for name, kind, reason in (
         ("horn", OSError, "no sound card"),
         ("flute", AttributeError, "FLUTE"),
+        ("tuba", SystemExit, "wrong version"),
         ("tone", ConfigurationError, "exists already: choose another name"),
         ("wrong", ConfigurationError, "is no TerminalClass"),
         (whistle_or_copy, ConfigurationError, "exists already"),
@@ -120,10 +122,10 @@ def test_broken_plugins_are_reported_and_left_out(
         assert isinstance(failures[name].error, kind) and reason in str(failures[name].error)
         assert sum(name in record.getMessage() for record in caplog.records) >= 1
     assert failures["horn"].target == "pipes_broken:HORN"
-    assert len(failures) == len(caplog.records) == 5
+    assert len(failures) == len(caplog.records) == 6
     tone = registry.create("tone", AUDIO, CAPTURE)
     assert tone.name == "tone"  # the one of this package
-    assert registry.load_plugins() == () and len(registry.plugin_failures) == 5
+    assert registry.load_plugins() == () and len(registry.plugin_failures) == 6
 
 
 def test_a_class_that_makes_no_terminal(install: Install) -> None:

@@ -44,7 +44,12 @@ from ipconf.model import GoneReason, IceServer
 from ipconf.transports import ice
 from ipconf.transports import webrtc as webrtc_module
 from ipconf.transports.base import Loss, TransportState
-from ipconf.transports.webrtc import MAX_EARLY_DATAGRAMS, Certificates, WebRtcTransport
+from ipconf.transports.webrtc import (
+    MAX_EARLY_DATAGRAMS,
+    MAX_RESOLVING_NAMES,
+    Certificates,
+    WebRtcTransport,
+)
 
 FATAL_ALERT = bytes.fromhex("15fefd00000000000000000002") + b"\x02\x28"
 """A DTLS record that breaks off a handshake; before the keys are there, anybody can write it."""
@@ -272,6 +277,70 @@ async def test_candidates_may_come_one_by_one(last_comes_first: bool) -> None:
         await one.add_remote_candidate(trickled[0])
         await one.add_remote_candidate(None)
     await joining
+    await one.close()
+    await other.close()
+
+
+@scenario()
+async def test_names_that_nobody_answers_for_hold_nothing_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    class Silence:
+        async def resolve(self, name: str) -> str | None:
+            asked.append(name)
+            return await asyncio.get_running_loop().create_future()
+
+    async def silence(subscriber: object) -> Silence:
+        return Silence()
+
+    monkeypatch.setattr(aioice.ice, "get_or_create_mdns_protocol", silence)
+    one, other = await opened(), await opened(offering=False)
+    remote, trickled = described(other), described(other).ice_candidates
+    remote.ice_candidates, remote.ice_candidates_complete = [], False
+    joining = asyncio.create_task(join(one, other, one_sees=remote))
+    for number in range(5 * MAX_RESOLVING_NAMES):
+        await one.add_remote_candidate(candidate(9, ip=f"n{number}.local"))
+    await one.add_remote_candidate(trickled[0])
+    await one.add_remote_candidate(None)
+    await joining
+    assert asked == [f"n{number}.local" for number in range(MAX_RESOLVING_NAMES)]
+    await one.close()  # and nobody is left waiting for a name
+    await other.close()
+    await one.add_remote_candidate(candidate(9, ip="late.local"))
+    assert "late.local" not in asked
+
+
+@pytest.mark.parametrize("while_connecting", [False, True])
+@scenario()
+async def test_a_name_may_be_answered_after_the_last_candidate(
+    monkeypatch: pytest.MonkeyPatch, while_connecting: bool
+) -> None:
+    answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    asked: list[str] = []
+
+    class Slow:
+        async def resolve(self, name: str) -> str | None:
+            asked.append(name)
+            return await answer
+
+    async def slow(subscriber: object) -> Slow:
+        return Slow()
+
+    monkeypatch.setattr(aioice.ice, "get_or_create_mdns_protocol", slow)
+    one, other = await opened(), await opened(offering=False)
+    remote, (only,) = described(other), described(other).ice_candidates
+    remote.ice_candidates, remote.ice_candidates_complete = [], False
+    joining = asyncio.create_task(join(one, other, one_sees=remote))
+    if while_connecting:
+        await eventually(lambda: one.state is TransportState.CONNECTING)
+    await one.add_remote_candidate(replace(only, ip="far.local"))
+    await one.add_remote_candidate(None)
+    answer.set_result(LOCALHOST)
+    await joining
+    assert asked == ["far.local"]  # a way may be found without it, by the far end's own checks
     await one.close()
     await other.close()
 

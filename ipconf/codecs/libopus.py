@@ -112,6 +112,8 @@ class LibOpusEncoder(AudioEncoder):
         self._pausing = False
         self.channels = channels
         self.frame_samples = settings.frame_samples
+        block = np.empty((settings.frame_samples, channels), np.int16)
+        self._block, self._address = block, block.ctypes.data  # asking for it takes longer
         bandwidth = _BANDWIDTH_NARROWBAND + BANDWIDTHS_HZ.index(settings.bandwidth_hz)
         for request, value in (
             (_SET_COMPLEXITY, COMPLEXITY),
@@ -141,9 +143,9 @@ class LibOpusEncoder(AudioEncoder):
         The first packet of a pause is sent, so that the far end knows it for one.
         """
         self.check(samples)
-        block = np.ascontiguousarray(samples)
+        self._block[:] = samples
         size = self._encode(
-            self._state, block.ctypes.data, self.frame_samples, self._buffer, MAX_PAYLOAD_BYTES
+            self._state, self._address, self.frame_samples, self._buffer, MAX_PAYLOAD_BYTES
         )
         _check(self._library, "encode", size)
         paused, self._pausing = self._pausing, size <= MAX_PAUSE_BYTES
@@ -169,6 +171,8 @@ class LibOpusDecoder(AudioDecoder):
         self._state = c_void_p(state)
         self._decode = library.opus_decode
         self.channels = channels
+        room = np.empty((MAX_PACKET_SAMPLES, channels), np.int16)
+        self._room, self._address = room, room.ctypes.data  # asking for it takes longer
 
     def decode(self, payload: bytes) -> Samples:
         """The sound of one payload, (n, channels); MediaError if it is no Opus."""
@@ -176,11 +180,10 @@ class LibOpusDecoder(AudioDecoder):
         if not expected:
             raise MediaError(f"a payload of {len(payload)} bytes is no Opus packet")
         self.comforting = len(payload) <= MAX_PAUSE_BYTES
-        samples = np.empty((expected, self.channels), np.int16)
-        count = self._decode(self._state, payload, len(payload), samples.ctypes.data, expected, 0)
+        count = self._decode(self._state, payload, len(payload), self._address, expected, 0)
         if count != expected:
             _check(self._library, "decode", count)
-        return samples[:count]
+        return self._room[:count].copy()
 
     def conceal(self, samples: int) -> Samples:
         """A guess at up to 120 ms that were lost, continuing what was decoded last."""
@@ -195,15 +198,15 @@ class LibOpusDecoder(AudioDecoder):
 
     def _fill(self, following: bytes | None, samples: int) -> Samples:
         steps = -(-samples // CONCEAL_STEP_SAMPLES) * CONCEAL_STEP_SAMPLES
-        whole = np.empty((min(steps, MAX_PACKET_SAMPLES), self.channels), np.int16)
         count = self._decode(
             self._state,
             following,
             len(following) if following else 0,
-            whole.ctypes.data,
-            len(whole),
+            self._address,
+            min(steps, MAX_PACKET_SAMPLES),
             1 if following else 0,
         )
         if count < 0 and following:
             return self._fill(None, samples)
-        return whole[: min(samples, _check(self._library, "conceal a loss", count))]
+        count = min(samples, _check(self._library, "conceal a loss", count))
+        return self._room[:count].copy()

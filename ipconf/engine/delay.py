@@ -2,11 +2,14 @@
 
 A packet's transit is its arrival minus its timestamp, in seconds; only differences of transits mean
 anything, since the clocks are not synchronised. The base is the shortest transit of late, the
-target is what must be added to it so that nearly all packets are there when they are played.
+target is what must be added to it so that nearly all packets are there when they are played. That
+goes by what was late just now, and by what was late more than once; a burst of jitter counts once,
+however many packets it delays.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 MIN_TARGET_S = 0.020
@@ -19,12 +22,13 @@ MARGIN_S = 0.010
 """Added to the largest difference seen, for the next one that is a little larger."""
 BUCKET_S = 0.25
 """Extremes are kept per quarter of a second of arrivals."""
-BUCKETS = 16
-"""4 s are remembered: enough for jitter that comes and goes, short against clock drift."""
+BUCKETS = 20
+"""5 s are remembered: a delay that comes back every 2 s is there twice at any time."""
 RECENT_BUCKETS = 3
-"""Of which the latest are believed as they are, so that new jitter counts at once ..."""
-OUTLIER_BUCKETS = 2
-"""... and of all, the worst two are ignored: a burst of delay is forgotten after 0.75 s."""
+"""Of which the latest are believed as they are, so that new jitter counts at once."""
+RECURRENCE_BUCKETS = 6
+"""An older delay is believed if another so large lies that far from it: jitter that recurs. What
+comes closer together is one burst, 1.25 s long at most, and forgotten after 0.75 s."""
 
 
 class DelayEstimator:
@@ -77,11 +81,18 @@ class DelayEstimator:
             self._history.extend(recent)
             self.base_s = min(lows[: RECENT_BUCKETS + 1])
         highs = [self._high, *[high for _, high in reversed(self._history)]]
-        self._highest = max(highs[: RECENT_BUCKETS + 1])
-        if len(highs) > OUTLIER_BUCKETS:
-            self._highest = max(self._highest, sorted(highs)[-OUTLIER_BUCKETS - 1])
+        self._highest = max(*highs[: RECENT_BUCKETS + 1], _recurring(highs))
         self._set_target()
 
     def _set_target(self) -> None:
         target = self._highest - self.base_s + MARGIN_S
         self.target_s = min(max(target, MIN_TARGET_S), MAX_TARGET_S)
+
+
+def _recurring(highs: list[float]) -> float:
+    # The largest value that two buckets reach which are no part of one burst.
+    largest = recurring = -math.inf
+    for one, other in zip(highs, highs[RECURRENCE_BUCKETS:], strict=False):
+        largest = max(largest, one)
+        recurring = max(recurring, min(largest, other))
+    return recurring

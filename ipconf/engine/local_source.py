@@ -16,12 +16,16 @@ from .rtp_wire import (
     compose_extension,
     compose_rtp,
 )
-from .session_config import Section
+from .session_config import Section, SessionStats
 
 HISTORY_PACKETS = 512
 """Video packets kept for repeats: some seconds at 500 kbit/s."""
 RESEND_SPACING_S = 0.02
 """A packet is not repeated more often: several people may miss the same one."""
+RESEND_SHARE = 0.25
+"""Octets repeated for each octet sent: who loses more needs a lower bit rate, not repeats."""
+RESEND_BURST_OCTETS = 100 * 1200
+"""Octets that may be repeated beyond that, after a time in which nobody asked."""
 MID_PACKETS = 20
 """Packets from the start that name their section, until surely one arrived (RFC 8843 15)."""
 MAX_REPORTERS = 512
@@ -78,16 +82,19 @@ class LocalSource:
         "_extensions",
         "_history",
         "_last_rate",
+        "_last_time",
         "_last_timestamp",
         "_mid_packets",
         "_rates",
         "_recent",
+        "_resend_octets",
         "_rtx_sequence",
         "_rtx_types",
         "_stamped",
+        "_stats",
     )
 
-    def __init__(self, section: Section, extensions: HeaderExtensions) -> None:
+    def __init__(self, section: Section, extensions: HeaderExtensions, stats: SessionStats) -> None:
         self.mid = section.mid
         self.medium = section.medium
         self.feedback = frozenset[str]().union(*(f.feedback for f in section.formats))
@@ -96,6 +103,8 @@ class LocalSource:
         self.rtx_ssrc: int | None = None
         """SSRC of our retransmissions (RFC 4588 section 4); None where none are negotiated."""
         self._extensions = extensions
+        self._stats = stats
+        self._resend_octets: float = RESEND_BURST_OCTETS
         self._stamped = ABS_SEND_TIME_URI in extensions.ids
         self._by_level: dict[int, bytes] = {}
         formats = (*section.formats, *section.sent)
@@ -123,6 +132,7 @@ class LocalSource:
         self.reports: dict[int, ReceptionReport] = {}
         """Latest report about this SSRC by reporter's SSRC."""
         self._last_timestamp = 0
+        self._last_time = 0.0
         self._last_rate = 0
         self._mid_packets = MID_PACKETS
         self._recent = [-1] * _RECENT_PACKETS
@@ -141,6 +151,7 @@ class LocalSource:
         voice: bool,
         csrcs: Sequence[int],
         csrc_levels: Sequence[int],
+        captured_at: float | None,
     ) -> bytes:
         """The next packet; `ConfigurationError` for a payload type the section does not have."""
         rate = self._rates.get(payload_type)
@@ -176,12 +187,15 @@ class LocalSource:
         self.octets += len(payload)
         self.last_sent = now
         self._last_timestamp = timestamp
+        self._last_time = now if captured_at is None else captured_at
         self._last_rate = rate
         self._recent[sequence % _RECENT_PACKETS] = sequence << 32 | timestamp
         if self._history is not None:
             self._history[sequence % HISTORY_PACKETS] = _Sent(
                 sequence, payload_type, timestamp, payload, marker, datagram, -math.inf
             )
+            earned = self._resend_octets + len(datagram) * RESEND_SHARE
+            self._resend_octets = min(earned, RESEND_BURST_OCTETS)
         return datagram
 
     def _compose_extension(
@@ -204,11 +218,16 @@ class LocalSource:
     def resend(self, sequence: int, now: float) -> bytes | None:
         """The packet of that 16-bit number again, as retransmission where negotiated (RFC 4588).
 
-        None when it is not kept (any more), or was sent within `RESEND_SPACING_S`.
+        None when it is not kept (any more), was sent within `RESEND_SPACING_S`, or repeats take
+        more than `RESEND_SHARE` of what is sent.
         """
         sent = self._history[sequence % HISTORY_PACKETS] if self._history is not None else None
         if sent is None or sent.sequence != sequence or now < sent.resent_at + RESEND_SPACING_S:
             return None
+        if self._resend_octets < len(sent.datagram):
+            self._stats.resends_refused += 1
+            return None
+        self._resend_octets -= len(sent.datagram)
         sent.resent_at = now
         self.resent += 1
         rtx_type = self._rtx_types.get(sent.payload_type)
@@ -241,13 +260,14 @@ class LocalSource:
         """The RTP timestamp of this instant, from the latest packet's (section 6.4.1)."""
         if self.last_sent is None:
             return 0
-        elapsed = round((now - self.last_sent) * self._last_rate)
+        elapsed = round((now - self._last_time) * self._last_rate)
         return (self._last_timestamp + elapsed) & 0xFFFFFFFF
 
     def note_report(self, reporter: int, report: ReceptionReport) -> None:
         """Keep what `reporter` says about this SSRC."""
-        if reporter not in self.reports and len(self.reports) >= MAX_REPORTERS:
-            del self.reports[next(iter(self.reports))]
+        self.reports.pop(reporter, None)
+        if len(self.reports) >= MAX_REPORTERS:
+            del self.reports[next(iter(self.reports))]  # who has been silent for longest
         self.reports[reporter] = report
 
     def jitter_s(self, ticks: int) -> float:

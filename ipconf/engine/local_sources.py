@@ -6,7 +6,7 @@ import random
 from collections.abc import Container, Hashable, Mapping
 
 from .local_source import LocalSource
-from .session_config import SessionConfig
+from .session_config import SessionConfig, SessionStats
 
 CONFLICT_MEMORY_INTERVALS = 10
 """RTCP intervals for which a conflicting address is remembered (RFC 3550 section 8.2)."""
@@ -19,9 +19,10 @@ CHANGE_SPACING_S = 1.0
 class LocalSources:
     """This end's SSRCs, one per media section, and the addresses they are in conflict with."""
 
-    def __init__(self, config: SessionConfig, rng: random.Random) -> None:
+    def __init__(self, config: SessionConfig, rng: random.Random, stats: SessionStats) -> None:
         self.by_mid: Mapping[str, LocalSource] = {
-            section.mid: LocalSource(section, config.extensions) for section in config.sections
+            section.mid: LocalSource(section, config.extensions, stats)
+            for section in config.sections
         }
         self.by_ssrc: dict[int, LocalSource] = {}
         """Retransmission SSRCs included."""

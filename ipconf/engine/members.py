@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 
-from ..model import GoneReason, SdesType
+from ..model import MAX_SDES_BYTES, SDES_CONTROLS, GoneReason, SdesType
 from .local_sources import LocalSources
 from .outputs import Output, SourceDescribed, SourceGone, SourceHeard
 from .reception import MAX_PRIVATE_ITEMS, Origin, RemoteSource
@@ -20,7 +20,9 @@ from .session_config import SessionConfig, SessionStats
 BYE_LINGER_S = 0.5
 """Packets of a source that overtook one another around its BYE do not bring it back (6.2.1)."""
 ORIGIN_QUIET_S = 2.0
-"""A source silent at its address for so long may go on at another one (section 8.2)."""
+"""Media silent at its address for so long may go on at another one (section 8.2)."""
+ORIGIN_QUIET_INTERVALS = 2
+"""RTCP intervals for which nothing is heard of a source before its reports may do so."""
 MAX_DEPARTED = 256
 _CHECKS_PER_TIMEOUT = 20
 
@@ -42,7 +44,11 @@ class Members:
         """When somebody may have timed out."""
         self._limit = config.max_sources
         self._fixed_timeout_s = config.member_timeout_s
-        self._cnames = {ssrc: cname for s in config.sections for ssrc, cname in s.ssrcs.items()}
+        self._cnames = {
+            ssrc: SdesItem(SdesType.CNAME, _cut(cname))
+            for section in config.sections
+            for ssrc, cname in section.ssrcs.items()
+        }
         self._local = local
         self._timer = timer
         self._stats = stats
@@ -62,9 +68,8 @@ class Members:
             self._stats.refused_sources += 1
             return None
         source = self.sources[ssrc] = RemoteSource(ssrc, now, contributing=contributing)
-        if cname := self._cnames.get(ssrc):
-            source.items[SdesType.CNAME] = cname
-        _take_items(source, items)
+        announced = self._cnames.get(ssrc)
+        _take_items(source, items if announced is None else (announced, *items))
         self._timer.members += 1
         self.next_check = min(self.next_check, now + self.timeout_s())
         outputs.append(SourceHeard(source))
@@ -95,16 +100,23 @@ class Members:
             if levels:
                 source.level = levels[index]
 
-    def accept_origin(
-        self, known: Hashable, origin: Hashable, last_heard: float | None, now: float
-    ) -> bool:
-        """Whether a source known at one address may be heard from `origin` (section 8.2)."""
-        if known is Origin.UNKNOWN or known == origin:
+    def accept_rtp_origin(self, source: RemoteSource, origin: Hashable, now: float) -> bool:
+        """Whether media of a source may come from `origin` (section 8.2)."""
+        if source.rtp_origin in (origin, Origin.UNKNOWN):
             return True
-        if last_heard is None or now - last_heard >= ORIGIN_QUIET_S:
+        last = source.last_rtp
+        return self._has_moved(last is None or now - last >= ORIGIN_QUIET_S)
+
+    def accept_rtcp_origin(self, source: RemoteSource, origin: Hashable, now: float) -> bool:
+        """Whether RTCP of a source may come from `origin`, as it may from where its media does."""
+        if source.rtcp_origin in (origin, Origin.UNKNOWN) or source.rtp_origin == origin:
             return True
-        self._stats.foreign_collisions += 1
-        return False
+        quiet_s = ORIGIN_QUIET_INTERVALS * self._timer.deterministic_interval_s()
+        return self._has_moved(now - source.last_heard >= max(ORIGIN_QUIET_S, quiet_s))
+
+    def _has_moved(self, moved: bool) -> bool:
+        self._stats.foreign_collisions += not moved
+        return moved
 
     def just_left(self, ssrc: int, now: float) -> bool:
         """Whether that source said BYE so recently that packets of it may still be under way."""
@@ -159,12 +171,17 @@ class Members:
         return len(origins) <= 1
 
 
+def _cut(text: str) -> str:
+    # Whatever a description holds, as it would fit an SDES item.
+    return text.encode(errors="replace")[:MAX_SDES_BYTES].decode(errors="ignore")
+
+
 def _take_items(source: RemoteSource, items: Sequence[SdesItem]) -> tuple[SdesType, ...]:
     # -> what changed. An empty text takes an item back; a CNAME is never empty.
     changed: list[SdesType] = []
     known = source.items
     for item in items:
-        text = item.text
+        text = item.text.translate(SDES_CONTROLS)
         kind = _TEXT_ITEMS.get(item.type)
         if kind is None:
             if item.type == SdesType.PRIV and _take_private(source.private, item.prefix, text):
@@ -181,6 +198,7 @@ def _take_items(source: RemoteSource, items: Sequence[SdesItem]) -> tuple[SdesTy
 
 
 def _take_private(private: dict[str, str], prefix: str, text: str) -> bool:
+    prefix = prefix.translate(SDES_CONTROLS)
     if private.get(prefix, "") == text or (
         prefix not in private and len(private) >= MAX_PRIVATE_ITEMS
     ):

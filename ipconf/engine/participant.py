@@ -14,7 +14,8 @@ from ..errors import InvalidStateError, InvalidStreamError, NoItemError, NotSupp
 from ..model import MediaType, SdesType
 
 if TYPE_CHECKING:
-    from ..rtp_streams import Stream, SubStream
+    from ..rtp_streams import Stream
+    from ..substreams import SubStream
     from .person import Person, SourceEntry
     from .reception import RemoteSource
 
@@ -36,6 +37,12 @@ class ParticipantStats:
     """The longest known; None until a report came back."""
     level_dbov: int | None
     """The loudest source, 0 (loudest) .. -127; None where no level is known."""
+    concealed_s: float = 0.0
+    """Sound that was missing and replaced, on the substreams they are on."""
+    bit_rate_bps: float = 0.0
+    """Of their sound and pictures together."""
+    frame_rate: float = 0.0
+    """Pictures decoded per second, of the source that shows most."""
 
 
 class Participant:
@@ -167,6 +174,8 @@ class Participant:
         sources = self.sources
         trips = [s.round_trip_s for s in sources if s.round_trip_s is not None]
         levels = [s.level for s in sources if s.level is not None]
+        shares = [(s.media_type, s.stats()) for s in self.substreams]
+        frame_rates = [share.frame_rate for medium, share in shares if medium is MediaType.VIDEO]
         return ParticipantStats(
             packets=sum(s.packets for s in sources),
             octets=sum(s.octets for s in sources),
@@ -175,6 +184,9 @@ class Participant:
             jitter_s=max((s.jitter_s for s in sources), default=0.0),
             round_trip_s=max(trips, default=None),
             level_dbov=-min(levels) if levels else None,
+            concealed_s=sum(share.concealed_s for _, share in shares),
+            bit_rate_bps=sum(share.bit_rate_bps for _, share in shares),
+            frame_rate=max(frame_rates, default=0.0),
         )
 
 

@@ -8,14 +8,17 @@ of sessions.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..model import SdesType
+from .news import NEWS_PER_SECOND
 from .participant import Participant
 
 if TYPE_CHECKING:
-    from ..rtp_streams import Stream, SubStream
+    from ..rtp_streams import Stream
+    from ..substreams import SubStream
     from .reception import RemoteSource
     from .speakers import TalkDetector
 
@@ -63,6 +66,13 @@ class SourceEntry:
         """Whether its sound is talk now."""
         return self.detector is not None and self.detector.talking
 
+    @property
+    def talked_at(self) -> float:
+        """When it was last heard to talk: infinity while it does, minus infinity for never."""
+        if self.detector is None:
+            return -math.inf
+        return math.inf if self.detector.talking else self.detector.talked_at
+
 
 class Person:
     """The roster's record of one person; `cname` is None while nobody has told it."""
@@ -78,6 +88,7 @@ class Person:
         "muted",
         "participant",
         "private",
+        "told_at",
         "unnamed",
     )
 
@@ -97,6 +108,7 @@ class Person:
         self.active = False
         self.joined_at = 0.0
         self.left_at: float | None = None
+        self.told_at: deque[float] = deque(maxlen=NEWS_PER_SECOND)
         self.participant = Participant(self)
 
     def learn(self, source: RemoteSource, kinds: Iterable[SdesType]) -> tuple[SdesType, ...]:

@@ -35,6 +35,7 @@ from ..events import (
 )
 from ..model import GoneReason, SdesType
 from .activity import is_active
+from .news import News
 from .person import Person, Share, SourceEntry
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Presence:
         self._mixer_of = mixer_of
         self._max_people = max_people
         self._undecided: dict[SourceEntry, None] = {}  # in the order of their deadlines
+        self._news = News(self._post_news)
 
     def add(self, entry: SourceEntry, now: float) -> bool:
         """A new source; False when it would be a person too many."""
@@ -112,7 +114,7 @@ class Presence:
                 self.refused += 1
         news += person.learn(entry.source, changed)
         if news:
-            self._post(ParticipantInfoChanged, now, person.participant, changed=news)
+            self._news.add(person, news, now)
 
     def remove(self, entry: SourceEntry, reason: GoneReason, text: str, now: float) -> None:
         """A source is no more; a person whose last one it was is gone with it."""
@@ -136,13 +138,14 @@ class Presence:
     def next_deadline(self) -> float:
         """When `handle_timer` is due; infinity when nothing is."""
         first = next(iter(self._undecided), None)
-        return first.decide_at if first else math.inf
+        return min(first.decide_at if first else math.inf, self._news.due)
 
     def handle_timer(self, now: float) -> None:
-        """Announce who stayed without a CNAME, and forget the long gone."""
+        """Announce who stayed without a CNAME, tell news that waited, forget the long gone."""
         for entry in [entry for entry in self._undecided if entry.decide_at <= now]:
             del self._undecided[entry]
             self._place(entry, None, now)
+        self._news.handle_timer(now)
         self._forget(now)
 
     def _has_room(self, cname: str) -> bool:
@@ -173,7 +176,7 @@ class Presence:
         if arrival is not None:
             self._post(arrival, now, person.participant)
         elif news:
-            self._post(ParticipantInfoChanged, now, person.participant, changed=news)
+            self._news.add(person, news, now)
         for share in entry.shares:
             self.post_share(NewSubStream, share, person, now)
             if share.mapped:
@@ -208,6 +211,7 @@ class Presence:
             self._leave(person, reason, text, now)
 
     def _leave(self, person: Person, reason: GoneReason, text: str, now: float) -> None:
+        self._news.flush(person, now)
         del self.present[person]
         if person.cname:
             del self.by_cname[person.cname]
@@ -219,6 +223,9 @@ class Presence:
             self.timed_out[person.cname] = person
             self._forget(now)
         self._post(ParticipantTimedOut, now, person.participant)
+
+    def _post_news(self, person: Person, kinds: tuple[SdesType, ...], now: float) -> None:
+        self._post(ParticipantInfoChanged, now, person.participant, changed=kinds)
 
     def _refresh(self, person: Person, now: float) -> None:
         active = is_active(person)

@@ -126,7 +126,7 @@ class Reporter:
 
     def goodbye(self, speaker: int, ssrcs: Sequence[int], reason: str) -> bytes:
         """A farewell for `ssrcs`, said by `speaker` (section 6.6); long reasons are cut."""
-        text = reason.encode()[:MAX_SDES_BYTES].decode(errors="ignore")
+        text = reason.encode(errors="replace")[:MAX_SDES_BYTES].decode(errors="ignore")
         packets: list[RtcpPacket] = [ReceiverReport(speaker, ())]
         packets.append(SourceDescription((SdesChunk(speaker, self._cname_items()),)))
         for start in range(0, len(ssrcs), MAX_COUNT):

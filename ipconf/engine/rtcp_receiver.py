@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 
 from ..errors import WireError
 from ..model import SdesType
@@ -113,27 +113,26 @@ class RtcpReceiver:
             source = self._reporter(packet.ssrc, compound)
             if source is not None:
                 source.last_sr = (packet.ntp, packet.rtp_timestamp, compound.now)
-            self._read_blocks(packet.ssrc, packet.reports, source, compound.now)
+            self._read_blocks(packet, source, compound)
         elif isinstance(packet, ReceiverReport):
             source = self._reporter(packet.ssrc, compound)
-            self._read_blocks(packet.ssrc, packet.reports, source, compound.now)
+            self._read_blocks(packet, source, compound)
         elif isinstance(packet, Goodbye):
             for ssrc in packet.ssrcs:
                 self._say_goodbye(ssrc, packet.reason, compound)
         elif isinstance(packet, App | ExtendedReport):
             self._known(packet.ssrc, compound)
         else:
-            self._known(packet.sender, compound)
-            self._take_feedback(packet, compound)
+            source = self._known(packet.sender, compound)
+            if not self._sources or not self._is_stranger(packet.sender, source, compound):
+                self._take_feedback(packet, compound)
 
     def _known(self, ssrc: int, compound: Compound) -> RemoteSource | None:
         # The source, if it may speak from that address (RFC 3550 section 8.2).
         source = self._sources.get(ssrc)
         if source is None:
             return None
-        if source.rtcp_origin != compound.origin and not self._parts.members.accept_origin(
-            source.rtcp_origin, compound.origin, source.last_heard, compound.now
-        ):
+        if not self._parts.members.accept_rtcp_origin(source, compound.origin, compound.now):
             return None
         source.last_heard = compound.now
         return source
@@ -191,14 +190,20 @@ class RtcpReceiver:
         # beside real sources it stands for nobody new.
         return any(origin in (s.rtcp_origin, s.rtp_origin) for s in self._sources.values())
 
+    def _is_stranger(self, ssrc: int, source: RemoteSource | None, compound: Compound) -> bool:
+        # How we are received is told by members and by SSRCs beside them, not from elsewhere.
+        return source is None and (ssrc in self._sources or not self._is_sideline(compound.origin))
+
     def _read_blocks(
         self,
-        reporter: int,
-        blocks: Sequence[ReportBlock],
+        packet: SenderReport | ReceiverReport,
         source: RemoteSource | None,
-        now: float,
+        compound: Compound,
     ) -> None:
-        for block in blocks:
+        if self._is_stranger(packet.ssrc, source, compound):
+            return
+        now = compound.now
+        for block in packet.reports:
             local = self._parts.local.by_ssrc.get(block.ssrc)
             if local is None or local.ssrc != block.ssrc:
                 continue
@@ -213,7 +218,7 @@ class RtcpReceiver:
                 round_trip_s,
                 now,
             )
-            local.note_report(reporter, report)
+            local.note_report(packet.ssrc, report)
 
     def _round_trip_s(self, block: ReportBlock, now: float) -> float | None:
         # RFC 3550 section 6.4.1, in 1/65536 s.

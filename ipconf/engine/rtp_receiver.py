@@ -54,8 +54,7 @@ class RtpReceiver:
     def _take_origin(self, source: RemoteSource, origin: Hashable, now: float) -> bool:
         if source.rtp_origin == origin:
             return True
-        members = self._parts.members
-        if not members.accept_origin(source.rtp_origin, origin, source.last_rtp, now):
+        if not self._parts.members.accept_rtp_origin(source, origin, now):
             return False
         source.rtp_origin = origin
         return True

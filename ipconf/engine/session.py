@@ -125,12 +125,16 @@ class RtpSession:
         voice: bool = False,
         csrcs: Sequence[int] = (),
         csrc_levels: Sequence[int] = (),
+        captured_at: float | None = None,
     ) -> bytes:
         """Compose the next RTP packet of our source in section `mid`.
 
         `timestamp` is 32 bits of the format's clock, `level` and `csrc_levels` are dBov as 0
-        (loudest) to 127, sent where negotiated. `ClosedError` after `leave`,
-        `ConfigurationError` for a section or payload type that was not negotiated.
+        (loudest) to 127, sent where negotiated. `captured_at` is the instant of the session clock
+        that the timestamp stands for, without it `now`; sender reports say so.
+
+        `ClosedError` after `leave`, `ConfigurationError` for a section or payload type that was not
+        negotiated.
         """
         if self._sender.leaving:
             raise ClosedError("the session said goodbye; make a new one to send")
@@ -144,6 +148,7 @@ class RtpSession:
             voice=voice,
             csrcs=csrcs,
             csrc_levels=csrc_levels,
+            captured_at=captured_at,
         )
         self.stats.rtp_sent += 1
         return datagram
@@ -152,7 +157,8 @@ class RtpSession:
         """A packet that was sent before, by its 16-bit number, to answer a `ResendRequested`.
 
         As a retransmission where that is negotiated (RFC 4588), else as it was. None when it is
-        not kept (any more) or was repeated a moment ago.
+        not kept (any more), was repeated a moment ago, or too much is repeated already
+        (`stats.resends_refused`).
         """
         datagram = self.local(mid).resend(sequence, now) if not self._sender.leaving else None
         if datagram is not None:

@@ -101,6 +101,8 @@ class SessionStats:
     """Packets that came as retransmissions."""
     unassignable_repairs: int = 0
     """Retransmissions of which nobody knows whose packets they repeat."""
+    resends_refused: int = 0
+    """Packets not repeated because repeats took too much already."""
     own_ssrc: int = 0
     """Our own packets that came back, and others' under an SSRC of ours."""
     collisions: int = 0

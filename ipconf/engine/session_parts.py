@@ -43,7 +43,7 @@ class SessionParts:
         self.config = config
         self.stats = SessionStats()
         self.sdes = SdesSchedule(config.identity, config.private)
-        self.local = LocalSources(config, rng)
+        self.local = LocalSources(config, rng, self.stats)
         self.timer = RtcpTimer(
             config.bandwidth_bps,
             rng,

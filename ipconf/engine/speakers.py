@@ -45,10 +45,12 @@ def level_of(samples: NDArray[np.int16]) -> int:
 class TalkDetector:
     """Whether one source talks: begins on two loud levels in a row, ends after 0.6 s without."""
 
-    __slots__ = ("_loud", "_loud_at", "talking")
+    __slots__ = ("_loud", "_loud_at", "talked_at", "talking")
 
     def __init__(self) -> None:
         self.talking = False
+        self.talked_at = -math.inf
+        """When the latest talk ended."""
         self._loud = 0
         self._loud_at = -math.inf
 
@@ -67,6 +69,7 @@ class TalkDetector:
         """Notice that a source stopped sending: False if its talk ended by that, else None."""
         if self.talking and now - self._loud_at >= TALK_HOLD_S:
             self.talking = False
+            self.talked_at = self._loud_at
             self._loud = 0
             return False
         return None

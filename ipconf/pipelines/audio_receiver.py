@@ -34,6 +34,9 @@ SCALE_PERIOD_TICKS = 5
 SCALE_PERIOD_FAST_TICKS = 2
 """... or 40 ms if there is much to shrink."""
 
+FAILING_PAYLOADS = 50
+"""So many payloads in succession that make no sound, a second of them, are no accident."""
+
 _FADE_OUT = np.linspace(1, 0, AUDIO_FRAME_SAMPLES, dtype=np.float32)[:, np.newaxis]
 
 
@@ -77,6 +80,8 @@ class AudioReceiver:
         self._unbalanced_since: float | None = None
         self._ticks_since_scaling = 0
         self._decoded = self._decode_errors = 0
+        self._errors_in_a_row = 0
+        self._last_error: MediaError | None = None
         self._unreadable = self._shrunk = self._stretched = 0  # samples
 
     def push(self, packet: RtpPacket, now: float) -> None:
@@ -115,19 +120,42 @@ class AudioReceiver:
             self._level = level_of(self._block)
         return self._level
 
+    @property
+    def decoded(self) -> int:
+        """Payloads decoded."""
+        return self._decoded
+
+    @property
+    def concealed_s(self) -> float:
+        """Sound that was lost, late or no sound, and replaced."""
+        return (self._buffer.concealed + self._unreadable) / AUDIO_RATE_HZ
+
+    @property
+    def delay_s(self) -> float:
+        """How much later sound is played than the fastest packets would allow, now."""
+        return self._buffer.delay_s + len(self._held) / AUDIO_RATE_HZ
+
+    @property
+    def failure(self) -> MediaError | None:
+        """Why there is no sound at all, though payloads come."""
+        return self._last_error if self._errors_in_a_row >= FAILING_PAYLOADS else None
+
+    def close(self) -> None:
+        """Nothing to give up: sound is decoded where it is pulled."""
+
     def stats(self) -> AudioReceiverStats:
         """The counts up to now."""
         buffer = self._buffer
         return AudioReceiverStats(
             decoded=self._decoded,
             decode_errors=self._decode_errors,
-            concealed_s=(buffer.concealed + self._unreadable) / AUDIO_RATE_HZ,
+            concealed_s=self.concealed_s,
             shrunk_s=self._shrunk / AUDIO_RATE_HZ,
             stretched_s=self._stretched / AUDIO_RATE_HZ,
             late=buffer.late,
             duplicates=buffer.duplicates,
             discarded=buffer.discarded,
-            delay_s=buffer.delay_s + len(self._held) / AUDIO_RATE_HZ,
+            delay_s=self.delay_s,
             target_s=buffer.target_s,
         )
 
@@ -142,9 +170,12 @@ class AudioReceiver:
         try:
             samples = self._formats.decode(answer)
             self._decoded += 1
+            self._errors_in_a_row = 0
             return samples
-        except MediaError:
+        except MediaError as exc:
             self._decode_errors += 1
+            self._errors_in_a_row += 1
+            self._last_error = exc
             self._unreadable += buffer.span
             return self._formats.conceal(buffer.span)
 
@@ -182,6 +213,7 @@ class AudioReceiver:
 
     def _shrink(self, samples: NDArray[np.int16], now: float) -> NDArray[np.int16]:
         if self._buffer.surplus_s < SHRINK_ABOVE_S and level_of(samples) < QUIET_LEVEL:
+            self._ticks_since_scaling = 0  # listening for a quiet moment costs something, too
             return samples
         while len(samples) < AUDIO_FRAME_SAMPLES + MAX_SHIFT_SAMPLES:
             more = self._next(now, AUDIO_FRAME_SAMPLES) if self._buffer.ready else None

@@ -36,6 +36,8 @@ class EncodedAudio(NamedTuple):
     level: int
     """Of the sound in it, 0 (loudest) .. 127 (RFC 6464)."""
     payload_type: int
+    begins: int
+    """Samples of 48 kHz from the beginning of the block pushed last; negative: it was before."""
 
 
 class AudioSender:
@@ -85,13 +87,14 @@ class AudioSender:
         """
         size = self._frame_samples
         samples = with_channels(samples, self._encoder.channels)
-        if len(self._waiting):
+        before = len(self._waiting)
+        if before:
             samples = np.concatenate((self._waiting, samples))
         whole = len(samples) - len(samples) % size
         self._waiting = samples[whole:]
         packets = []
         for start in range(0, whole, size):
-            packet = self._encode(samples[start : start + size])
+            packet = self._encode(samples[start : start + size], start - before)
             if packet is not None:
                 packets.append(packet)
         return packets
@@ -103,19 +106,19 @@ class AudioSender:
         self._timestamp = (self._timestamp + ticks) & _TIMESTAMP_MASK
         self._marker = True
 
-    def _encode(self, block: NDArray[np.int16]) -> EncodedAudio | None:
+    def _encode(self, block: NDArray[np.int16], begins: int) -> EncodedAudio | None:
         timestamp = self._timestamp
         self._timestamp = (timestamp + self._frame_ticks) & _TIMESTAMP_MASK
         level = level_of(block)
         if self._noise_type is not None and self._is_silence(level):
             self._marker = True
-            return self._describe(block, timestamp, level)
+            return self._describe(block, timestamp, level, begins)
         payload = self._encoder.encode(block)
         if payload is None:
             self._marker = True
             return None
         marker, self._marker = self._marker, False
-        return EncodedAudio(payload, timestamp, marker, level, self._payload_type)
+        return EncodedAudio(payload, timestamp, marker, level, self._payload_type, begins)
 
     def _is_silence(self, level: int) -> bool:
         if level < SILENT_LEVEL:
@@ -125,7 +128,7 @@ class AudioSender:
         return self._quiet > SILENT_AFTER_S * AUDIO_RATE_HZ
 
     def _describe(
-        self, block: NDArray[np.int16], timestamp: int, level: int
+        self, block: NDArray[np.int16], timestamp: int, level: int, begins: int
     ) -> EncodedAudio | None:
         """Noise like that of the block, if it is time to tell the far end of it."""
         assert self._noise_type is not None
@@ -133,4 +136,6 @@ class AudioSender:
         self._described += self._frame_samples
         if not due:
             return None
-        return EncodedAudio(describe_noise(block), timestamp, False, level, self._noise_type)
+        return EncodedAudio(
+            describe_noise(block), timestamp, False, level, self._noise_type, begins
+        )

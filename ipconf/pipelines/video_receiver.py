@@ -19,6 +19,9 @@ from ..errors import MediaError
 MAX_BACKLOG = 15
 """Pictures waiting to be decoded, half a second of them; more are dropped to a key frame."""
 
+FAILING_PICTURES = 5
+"""So many pictures in succession that cannot be decoded are no accident: each is a key frame."""
+
 _SEQUENCE_MASK = (1 << 16) - 1
 _HALF = 1 << 15
 
@@ -54,6 +57,11 @@ class VideoReceiver:
     is decoded. Ask `missing` and `needs_key_frame` every 10 to 20 ms and send what they say.
     """
 
+    concealed_s = 0.0
+    """No picture is replaced: the one before stays."""
+    delay_s = 0.0
+    """Pictures are shown as soon as they are decoded."""
+
     def __init__(
         self,
         formats: tuple[PayloadFormat, ...],
@@ -75,6 +83,8 @@ class VideoReceiver:
         self._closed = False
         self._round_trip_s: float | None = None
         self._counts = VideoReceiverStats()
+        self._errors_in_a_row = 0
+        self._last_error: Exception | None = None
 
     def push(self, packet: RtpPacket, now: float) -> None:
         """Take a packet of the source at the time it arrived."""
@@ -103,6 +113,16 @@ class VideoReceiver:
     def needs_key_frame(self, now: float) -> bool:
         """Whether to ask the source for a key frame now."""
         return self._assembler.needs_key_frame(now)
+
+    @property
+    def decoded(self) -> int:
+        """Pictures decoded."""
+        return self._counts.decoded
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why there are no pictures at all, though they come."""
+        return self._last_error if self._errors_in_a_row >= FAILING_PICTURES else None
 
     def stats(self) -> VideoReceiverStats:
         """The counts up to now; the same object every time."""
@@ -147,29 +167,37 @@ class VideoReceiver:
             return
         self._busy = True
         payload_format, frame = self._backlog.popleft()
-        decoder = self._decoder
-        if decoder is None or payload_format is not self._decoder_format:
-            decoder = self._decoder = create_video_decoder(payload_format)
-            self._decoder_format = payload_format
+        decoder = self._decoder if payload_format is self._decoder_format else None
 
-        def work() -> list[av.VideoFrame]:
-            return decoder.decode(frame.data)
+        def work() -> tuple[VideoDecoder, list[av.VideoFrame]]:
+            used = decoder or create_video_decoder(payload_format)
+            return used, used.decode(frame.data)
 
-        def done(result: list[av.VideoFrame] | Exception) -> None:
-            self._decoded(result, frame.timestamp)
+        def done(result: tuple[VideoDecoder, list[av.VideoFrame]] | Exception) -> None:
+            self._finish(result, payload_format, frame.timestamp)
 
         self._submit(work, done)
 
-    def _decoded(self, result: list[av.VideoFrame] | Exception, timestamp: int) -> None:
+    def _finish(
+        self,
+        result: tuple[VideoDecoder, list[av.VideoFrame]] | Exception,
+        payload_format: PayloadFormat,
+        timestamp: int,
+    ) -> None:
         self._busy = False
         if self._closed:
             return
         if isinstance(result, Exception):
             self._counts.decode_errors += 1
+            self._errors_in_a_row += 1
+            self._last_error = result
             self._start_over()
         else:
-            self._counts.decoded += len(result)
-            for picture in result:
+            self._decoder, pictures = result
+            self._decoder_format = payload_format
+            self._errors_in_a_row = 0
+            self._counts.decoded += len(pictures)
+            for picture in pictures:
                 self._on_frame(picture, timestamp)
         self._decode_next()
 

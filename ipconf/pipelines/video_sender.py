@@ -12,6 +12,9 @@ from ..codecs.registry import create_video_encoder
 from ..engine.session_config import PayloadFormat
 from .video_receiver import Submit
 
+FAILING_PICTURES = 5
+"""So many pictures in succession that cannot be encoded are no accident."""
+
 _TIMESTAMP_MASK = (1 << 32) - 1
 
 
@@ -22,6 +25,8 @@ class EncodedVideo(NamedTuple):
     """In order; the last one wants the marker bit."""
     timestamp: int
     """32-bit RTP timestamp."""
+    captured_at: float
+    """The instant that it stands for."""
     key_frame: bool
 
 
@@ -45,7 +50,7 @@ class VideoSender:
         self._submit = submit
         self._on_encoded = on_encoded
         self._offset = timestamp
-        self._waiting: tuple[av.VideoFrame, int] | None = None
+        self._waiting: tuple[av.VideoFrame, float] | None = None
         self._busy = False
         self._closed = False
         self._key_frame_wanted = False
@@ -56,18 +61,24 @@ class VideoSender:
         self.replaced = 0
         """Pictures that a newer one took the place of before their turn came."""
         self.encode_errors = 0
+        self._errors_in_a_row = 0
+        self._last_error: Exception | None = None
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why no picture at all can be encoded."""
+        return self._last_error if self._errors_in_a_row >= FAILING_PICTURES else None
 
     def encode(self, frame: av.VideoFrame, now: float) -> None:
         """Encode a picture captured at `now`; it may be replaced by the next one before."""
         if self._closed:
             return
-        timestamp = (self._offset + round(now * self._format.clock_rate)) & _TIMESTAMP_MASK
         if self._busy:
             if self._waiting is not None:
                 self.replaced += 1
-            self._waiting = (frame, timestamp)
+            self._waiting = (frame, now)
             return
-        self._start(frame, timestamp)
+        self._start(frame, now)
 
     def request_key_frame(self) -> None:
         """Make the next picture to be encoded a key frame."""
@@ -78,36 +89,46 @@ class VideoSender:
         self._closed = True
         self._waiting = None
 
-    def _start(self, frame: av.VideoFrame, timestamp: int) -> None:
+    def _start(self, frame: av.VideoFrame, captured_at: float) -> None:
         self._busy = True
+        ticks = self._offset + round(captured_at * self._format.clock_rate)
+        timestamp = ticks & _TIMESTAMP_MASK
         encoder = self._encoder
-        if encoder is None:
-            encoder = self._encoder = create_video_encoder(self._format, self.bitrate_bps)
         key_frame, self._key_frame_wanted = self._key_frame_wanted, False
         bitrate_bps = self.bitrate_bps
 
-        def work() -> EncodedVideo:
-            encoder.bitrate_bps = bitrate_bps
-            payloads, is_key_frame = encoder.encode(frame, key_frame)
-            return EncodedVideo(payloads, timestamp, is_key_frame)
+        def work() -> tuple[VideoEncoder, EncodedVideo]:
+            used = encoder or create_video_encoder(self._format, bitrate_bps)
+            used.bitrate_bps = bitrate_bps
+            payloads, is_key_frame = used.encode(frame, key_frame)
+            return used, EncodedVideo(payloads, timestamp, captured_at, is_key_frame)
 
-        def done(result: EncodedVideo | Exception) -> None:
+        def done(result: tuple[VideoEncoder, EncodedVideo] | Exception) -> None:
             self._finish(result, key_frame)
 
         self._submit(work, done)
 
-    def _finish(self, result: EncodedVideo | Exception, key_frame: bool) -> None:
+    def _finish(
+        self, result: tuple[VideoEncoder, EncodedVideo] | Exception, key_frame: bool
+    ) -> None:
         self._busy = False
         if self._closed:
             return
+        made_key_frame = False
         if isinstance(result, Exception):
             self.encode_errors += 1
+            self._errors_in_a_row += 1
+            self._last_error = result
             self._encoder = None
-        elif result.payloads:
-            self.encoded += 1
-            self._on_encoded(result)
-        if key_frame and (isinstance(result, Exception) or not result.key_frame):
+        else:
+            self._encoder, picture = result
+            self._errors_in_a_row = 0
+            made_key_frame = picture.key_frame
+            if picture.payloads:
+                self.encoded += 1
+                self._on_encoded(picture)
+        if key_frame and not made_key_frame:
             self._key_frame_wanted = True
         if self._waiting is not None and not self._busy:
-            (frame, waiting_timestamp), self._waiting = self._waiting, None
-            self._start(frame, waiting_timestamp)
+            (frame, captured_at), self._waiting = self._waiting, None
+            self._start(frame, captured_at)

@@ -6,5 +6,6 @@ code), `files`, `tones` and `pictures`; `convert` holds every conversion between
 package's.
 
     playing     playback (FilePlayback) -> player -> reader, a thread -> decoding -> lines
-    recording   recording (FileRecorder) -> recorder, a thread -> muxing -> tracks
+    recording   recording (FileRecorder) -> recorder, a thread -> muxing -> tracks;
+                `file_formats` holds what differs from one kind of file to the other
 """

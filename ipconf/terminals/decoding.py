@@ -59,20 +59,17 @@ class MediaDecoder:
         self.broken = 0
         """Packets that could not be decoded."""
         self._file, self._container = _open(path)
-        begin_s = (self._container.start_time or 0) / av.time_base
         self.lines: dict[MediaType, Line] = {}
-        """The first stream of each medium."""
+        """The first stream of each medium that can be decoded."""
         try:
-            self._find_lines(begin_s, start_s, channels)
-            if start_s > PREROLL_S:
-                self._seek(begin_s + start_s - PREROLL_S)
-        except BaseException:
+            self._packets = self._begin(start_s, channels)
+        except Exception as exc:  # whatever a broken file makes a library raise
             self.close()
-            raise
+            if isinstance(exc, MediaError):
+                raise
+            raise MediaError(f"cannot open {path}: {exc}; it is damaged") from exc
         self._pending: dict[MediaType, deque[av.Packet[Any]]] = {m: deque() for m in self.lines}
         self._pending_bytes = 0
-        streams = [line.stream for line in self.lines.values()]
-        self._packets: Iterator[av.Packet[Any]] = self._container.demux(streams)
 
     def __enter__(self) -> Self:
         return self
@@ -138,8 +135,18 @@ class MediaDecoder:
         self._pending_bytes -= sum(packet.size for packet in self._pending[medium])
         self._pending[medium].clear()
 
+    def _begin(self, start_s: float, channels: int) -> Iterator[av.Packet[Any]]:
+        """Find out what there is and go to the place to begin at; gives the packets from there."""
+        begin_s = (self._container.start_time or 0) / av.time_base
+        self._find_lines(begin_s, start_s, channels)
+        if start_s > PREROLL_S:
+            self._seek(begin_s + start_s - PREROLL_S)
+        return self._container.demux([line.stream for line in self.lines.values()])
+
     def _find_lines(self, begin_s: float, start_s: float, channels: int) -> None:
         for sound in self._container.streams.audio:
+            if not _has_decoder(sound):
+                continue
             if not MIN_RATE_HZ <= sound.rate <= MAX_RATE_HZ:
                 raise MediaError(
                     f"{self.path} has sound of {sound.rate} Hz: make a copy with "
@@ -148,14 +155,9 @@ class MediaDecoder:
             self.lines[MediaType.AUDIO] = AudioLine(sound, begin_s, start_s, channels)
             break
         for film in self._container.streams.video:
-            if film.disposition & Disposition.attached_pic:
-                continue  # the cover of an album, no moving picture
-            if (
-                not 0
-                < min(film.width, film.height)
-                <= max(film.width, film.height)
-                <= (MAX_PICTURE_SIDE)
-            ):
+            if film.disposition & Disposition.attached_pic or not _has_decoder(film):
+                continue  # the cover of an album is no moving picture
+            if min(film.width, film.height) < 1 or max(film.width, film.height) > MAX_PICTURE_SIDE:
                 raise MediaError(
                     f"{self.path} has pictures of {film.width}x{film.height}: make a copy with "
                     f"1 to {MAX_PICTURE_SIDE} pixels on each side and play that"
@@ -171,6 +173,12 @@ class MediaDecoder:
             self._container.seek(0)
 
 
+def _has_decoder(stream: av.stream.Stream) -> bool:
+    """Whether the stream is of a kind that can be decoded, as far as the file says."""
+    context: object = stream.codec_context
+    return context is not None
+
+
 def _open(path: Path) -> tuple[BinaryIO, InputContainer]:
     try:
         file = path.open("rb")
@@ -178,7 +186,7 @@ def _open(path: Path) -> tuple[BinaryIO, InputContainer]:
         raise MediaError(f"cannot open {path}: {exc.strerror or exc}") from exc
     try:
         return file, av.open(file, "r", options={"format_whitelist": READABLE})
-    except (av.FFmpegError, OSError, ValueError) as exc:
+    except Exception as exc:  # whatever a broken file makes a library raise
         file.close()
         raise MediaError(
             f"cannot open {path}: {exc}; it must be a wav, mp3, ogg, mp4, mkv or webm file"

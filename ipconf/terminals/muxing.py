@@ -16,10 +16,11 @@ import av
 import numpy as np
 from av.container import OutputContainer
 
-from ..errors import ConfigurationError, MediaError
-from ..model import MediaType
+from ..errors import MediaError
+from ..model import AUDIO_RATE_HZ, MediaType
 from .base import Samples
-from .convert import MAX_PICTURE_SIDE
+from .convert import MAX_BLOCK_S, MAX_PICTURE_SIDE
+from .file_formats import check_size, format_of
 from .tracks import AudioTrack, VideoTrack
 
 GRACE_S = 2.0
@@ -32,60 +33,6 @@ MAX_GAP_S = 600.0
 """A longer gap is a pause that nobody wants to hear: the file goes on at once."""
 DEFAULT_SIZE = (640, 360)
 """Width and height when no picture has arrived by the time the file must begin."""
-MANY = 32
-"""Tracks of one medium in a file that can have several."""
-
-
-class Format(NamedTuple):
-    """How a kind of file is written."""
-
-    container: str
-    audio: str
-    max_audio: int
-    video: str | None
-    options: dict[str, str]
-    video_options: dict[str, str]
-
-    def limit(self, media_type: MediaType) -> int:
-        """How many tracks of that medium a file can have."""
-        return self.max_audio if media_type is MediaType.AUDIO else MANY if self.video else 0
-
-
-# What is ready goes to the disk at once: clusters, fragments and pages of at most a second. A
-# hybrid mp4 is a row of fragments until it is closed, and then a common mp4 with its index.
-_PACKETS = {"flush_packets": "1"}
-_CLUSTERS = _PACKETS | {"cluster_time_limit": "1000"}
-_PAGES = _PACKETS | {"page_duration": "500000"}
-_FRAGMENTS = _PACKETS | {
-    "movflags": "frag_keyframe+delay_moov+default_base_moof+hybrid_fragmented",
-    "frag_duration": "1000000",
-}
-_REALTIME_VP8 = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
-_REALTIME_H264 = {"preset": "veryfast", "tune": "zerolatency"}
-
-FORMATS = {
-    ".mkv": Format("matroska", "libopus", MANY, "libvpx", _CLUSTERS, _REALTIME_VP8),
-    ".webm": Format("webm", "libopus", MANY, "libvpx", _CLUSTERS, _REALTIME_VP8),
-    ".mp4": Format("mp4", "aac", MANY, "libx264", _FRAGMENTS, _REALTIME_H264),
-    ".wav": Format("wav", "pcm_s16le", 1, None, _PACKETS, {}),
-    ".mp3": Format("mp3", "libmp3lame", 1, None, _PACKETS, {}),
-    ".ogg": Format("ogg", "libopus", 1, None, _PAGES, {}),
-}
-"""What goes into a file, by the ending of its name."""
-
-
-def format_of(path: Path) -> Format:
-    """How to write that file; ConfigurationError if the ending of its name is unknown."""
-    if path.suffix.lower() not in FORMATS:
-        raise ConfigurationError(f"{path.name}: end the name in {', '.join(FORMATS)}")
-    return FORMATS[path.suffix.lower()]
-
-
-def check_size(size: tuple[int, int] | None) -> tuple[int, int] | None:
-    """The size itself if a video can have it, or a ConfigurationError."""
-    if size is not None and not all(2 <= side <= MAX_PICTURE_SIDE for side in size):
-        raise ConfigurationError(f"a video of {size}: each side has 2 to {MAX_PICTURE_SIDE}")
-    return size
 
 
 class _Piece(NamedTuple):
@@ -108,6 +55,7 @@ class MediaWriter:
         self._format = format_of(self.path)
         self._size = check_size(size)
         self._planned: dict[Hashable, MediaType] = {}
+        self._titles: Mapping[Hashable, str] = {}
         self._is_plan_complete = False
         self._waiting: list[_Piece] = []
         self._origin = 0.0
@@ -129,13 +77,16 @@ class MediaWriter:
         # FFmpeg crashes when a file is used again whose header could not be written.
         self._intact = True
 
-    def plan(self, tracks: Mapping[Hashable, MediaType]) -> None:
+    def plan(
+        self, tracks: Mapping[Hashable, MediaType], titles: Mapping[Hashable, str] | None = None
+    ) -> None:
         """These are the tracks, by any keys, and there will be no others.
 
-        Without a plan there is one for each medium that comes in the first two seconds; its key is
-        the medium.
+        `titles` are what players call them, by default "audio" and "video". Without a plan there
+        is one for each medium that comes in the first two seconds; its key is the medium.
         """
         self._planned, self._is_plan_complete = dict(tracks), True
+        self._titles = titles or {}
 
     def write(
         self,
@@ -213,15 +164,17 @@ class MediaWriter:
 
     def _make_track(self, key: Hashable, kind: MediaType) -> AudioTrack | VideoTrack:
         first = next((piece.media for piece in self._waiting if piece.track == key), None)
+        title = self._titles.get(key, kind.value).encode("utf-8", "replace").decode()
+        metadata = {self._format.title: title}
         if kind is MediaType.AUDIO:
             channels = first.shape[1] if isinstance(first, np.ndarray) else 1
-            return AudioTrack(self._container, self._format.audio, channels)
+            return AudioTrack(self._container, metadata, self._format.audio, channels)
         width, height = self._size or DEFAULT_SIZE
         if self._size is None and isinstance(first, av.VideoFrame):
             width, height = first.width, first.height
         even = (max(2, width & ~1), max(2, height & ~1))
         codec, options = self._format.video or "", self._format.video_options
-        return VideoTrack(self._container, codec, options, even)
+        return VideoTrack(self._container, metadata, codec, options, even)
 
     def _place(self, piece: _Piece) -> None:
         at_s, end_s = piece.at - self._origin, self._end_s()
@@ -244,9 +197,15 @@ class MediaWriter:
 _KINDS = (MediaType.AUDIO, MediaType.VIDEO)
 
 
-def _is_usable(media: Samples | av.VideoFrame) -> bool:
+def _is_usable(media: object) -> bool:
     if isinstance(media, av.VideoFrame):
         return min(media.width, media.height) > 0 and (
             max(media.width, media.height) <= MAX_PICTURE_SIDE
         )
-    return media.ndim == 2 and media.shape[1] in (1, 2) and media.dtype == np.int16
+    return (
+        isinstance(media, np.ndarray)
+        and media.ndim == 2
+        and media.shape[1] in (1, 2)
+        and 0 < len(media) <= MAX_BLOCK_S * AUDIO_RATE_HZ
+        and media.dtype == np.int16
+    )

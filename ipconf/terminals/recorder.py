@@ -64,9 +64,9 @@ class Recording:
         """Blocks and frames waiting to be written."""
         return self._queue.qsize()
 
-    def plan(self, tracks: Mapping[Hashable, MediaType]) -> None:
-        """Say which tracks the file has, before anything is put."""
-        self._writer.plan(tracks)  # the thread looks at it only when something comes
+    def plan(self, tracks: Mapping[Hashable, MediaType], titles: Mapping[Hashable, str]) -> None:
+        """Say which tracks the file has and what they are called, before anything is put."""
+        self._writer.plan(tracks, titles)  # the thread looks at it only when something comes
         self._limit = max(2, len(tracks)) * AHEAD_PER_TRACK
 
     def put(

@@ -2,7 +2,7 @@
 
     async with FileRecorder("call.mkv") as recorder:        # begins; the file is complete after
         stream.select_terminal(recorder.audio)              # the track that all may share
-        other.select_terminal(recorder.create_track(MediaType.AUDIO))       # one of its own
+        other.select_terminal(recorder.create_track(MediaType.AUDIO, "Bob"))    # one of its own
 
 Streams and substreams that share an audio track are mixed. A thread does what blocks, so that a
 slow disk never holds up a call.
@@ -18,8 +18,8 @@ from ..errors import InvalidStateError, MediaError, NotSupportedError
 from ..events import FileCause, FileState
 from ..model import AUDIO_FRAME_S, Direction, MediaType
 from .base import RenderTerminal, Samples, Terminal, TerminalHost
+from .file_formats import FORMATS, check_size, format_of
 from .multitrack import FileTerminal
-from .muxing import FORMATS, check_size, format_of
 from .recorder import Recording
 
 
@@ -28,8 +28,9 @@ class RecordingTrack(RenderTerminal):
 
     terminal_class: ClassVar[str] = "file recording track"
 
-    def __init__(self, recorder: "FileRecorder", media_type: MediaType) -> None:
-        super().__init__(f"{recorder.name} {media_type.value}", media_type, Direction.RENDER)
+    def __init__(self, recorder: "FileRecorder", media_type: MediaType, name: str = "") -> None:
+        name = name or f"{recorder.name} {media_type.value}"
+        super().__init__(name, media_type, Direction.RENDER)
         self.recorder = recorder
         """The terminal that starts, pauses and stops it (MSPI: get_ControllingTerminal)."""
         self.shared = media_type is MediaType.AUDIO
@@ -46,10 +47,10 @@ class RecordingTrack(RenderTerminal):
 class FileRecorder(FileTerminal):
     """Records sound and pictures into one file, on the time of the call (MSPI: ITMediaRecord).
 
-    The ending of the name chooses the format (`ipconf.terminals.muxing.FORMATS`); `size` is width
-    and height of the video, by default those of the first picture. The tracks of the file are those
-    that there are when the first media arrive. A file that is there already is overwritten. Raises
-    ConfigurationError for an unknown ending or an impossible size.
+    The ending of the name chooses the format (`ipconf.terminals.file_formats.FORMATS`); `size` is
+    width and height of the video, by default those of the first picture. The tracks of the file are
+    those that there are when the first media arrive. A file that is there already is overwritten.
+    Raises ConfigurationError for an unknown ending or an impossible size.
 
     What happens is told by `FileTerminalEvent`s. When the disk is full, or writing fails otherwise,
     it is WRITE_ERROR; what was written until then can be played.
@@ -142,14 +143,14 @@ class FileRecorder(FileTerminal):
         """Blocks and frames that came too late for their place in the file, or were of no use."""
         return self._recording.ignored if self._recording else 0
 
-    def create_track(self, media_type: MediaType) -> RecordingTrack:
-        """Another track, silent or black where nothing is recorded on it.
+    def create_track(self, media_type: MediaType, name: str = "") -> RecordingTrack:
+        """Another track, silent or black where nothing is recorded on it; `name` is in the file.
 
         Raises NotSupportedError if the format has no room for it, InvalidStateError once media
         have been recorded and ClosedError.
         """
         self._check_open()
-        track = RecordingTrack(self, media_type)
+        track = RecordingTrack(self, media_type, name)
         if self._began:
             raise InvalidStateError(
                 f"{self._path.name} has begun; create its tracks before media arrive"
@@ -234,7 +235,10 @@ class FileRecorder(FileTerminal):
         if host is not None:
             self._greet((host,))
         if not self._began:
-            self._recording.plan({each: each.media_type for each in self._tracks})
+            self._recording.plan(
+                {each: each.media_type for each in self._tracks},
+                {each: each.name for each in self._tracks},
+            )
         elif self._resumes:
             self._skipped_s = at - self._end_at
         self._began, self._resumes = True, False

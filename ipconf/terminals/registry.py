@@ -43,7 +43,7 @@ class PluginFailure:
     """Of the entry point."""
     target: str
     """Where the entry point leads."""
-    error: Exception
+    error: Exception | SystemExit
 
 
 def _nobody(kind: type[AddressEvent], terminal: Terminal) -> None:
@@ -199,7 +199,7 @@ class TerminalRegistry:
             try:
                 terminal_class = point.load()
                 self.register(terminal_class)
-            except Exception as exc:  # a plug-in is anybody's code; its fault stays its own
+            except (Exception, SystemExit) as exc:  # anybody's code; its fault stays its own
                 self._failures.append(PluginFailure(point.name, point.value, exc))
                 _log.warning("terminal plug-in %s (%s) left out: %s", point.name, point.value, exc)
             else:

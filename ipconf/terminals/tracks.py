@@ -45,12 +45,15 @@ class AudioTrack:
     What a source gives follows on without a gap where its times are off by no more than jitter.
     """
 
-    def __init__(self, container: OutputContainer, codec: str, channels: int) -> None:
+    def __init__(
+        self, container: OutputContainer, metadata: dict[str, str], codec: str, channels: int
+    ) -> None:
         self._container = container
         self._channels = channels
         self._layout = "mono" if channels == 1 else "stereo"
         stream = container.add_stream(codec, rate=AUDIO_RATE_HZ, layout=self._layout)
         self._stream = cast(AudioStream, stream)
+        self._stream.metadata.update(metadata)
         self._stream.bit_rate = AUDIO_RATE_BPS * channels
         self._written = 0
         self._mix = np.zeros((0, channels), np.int32)
@@ -78,9 +81,10 @@ class AudioTrack:
         if end is None:
             past = self._written - JITTER_SAMPLES
             self._ends = {each: end for each, end in self._ends.items() if end > past}
-        self._ends[source] = at + len(samples)
-        self._write_up_to(at + len(samples) - HOLD_SAMPLES)
+        end = self._ends[source] = at + len(samples)
+        self._write_up_to(min(at, end - HOLD_SAMPLES))  # first, lest a gap be mixed with nothing
         self._add(with_channels(samples, self._channels), at - self._written)
+        self._write_up_to(end - HOLD_SAMPLES)
         return True
 
     def advance(self, to_s: float) -> None:
@@ -123,6 +127,7 @@ class VideoTrack:
     def __init__(
         self,
         container: OutputContainer,
+        metadata: dict[str, str],
         codec: str,
         options: dict[str, str],
         size: tuple[int, int],
@@ -131,6 +136,7 @@ class VideoTrack:
         self._width, self._height = size
         stream = container.add_stream(codec, rate=VIDEO_RATE_FPS, options=options)
         self._stream = cast(VideoStream, stream)
+        self._stream.metadata.update(metadata)
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         self._stream.bit_rate = VIDEO_RATE_BPS

@@ -16,18 +16,20 @@ from collections import deque
 
 from aiortc import RTCCertificate, RTCDtlsParameters, RTCDtlsTransport, RTCIceCandidate
 from aiortc.sdp import MediaDescription
-from pylibsrtp import Session as SrtpSession
 
 from ..errors import ConnectTimeoutError, InvalidStateError, NegotiationError, TransportError
 from ..model import CallSettings, GoneReason
 from .base import Loss, SignalledTransport, TransportState
 from .description import WebRtcLine
 from .ice import Address, IceAgent, Stock
+from .srtp import Srtp
 
 CERTIFICATE_SPARE_LIFE = datetime.timedelta(days=7)
 """A shared certificate is replaced when it has less than this to live; aiortc's last 30 days."""
 MAX_EARLY_DATAGRAMS = 32
 """Media kept that overtakes the end of the handshake; of more, the latest."""
+MAX_RESOLVING_NAMES = 16
+"""Trickled addresses that are multicast DNS names and being asked for; of more, the first."""
 
 
 class Certificates:
@@ -54,9 +56,10 @@ class WebRtcTransport(SignalledTransport):
         self._dtls = RTCDtlsTransport(self._ice.transport, [certificate])
         self._dtls.on("statechange", self._dtls_changed)
         self._time = asyncio.get_running_loop().time
-        self._srtp_in: SrtpSession | None = None
-        self._srtp_out: SrtpSession | None = None
+        self._srtp_in: Srtp | None = None
+        self._srtp_out: Srtp | None = None
         self._early: deque[tuple[bytes, Address]] = deque(maxlen=MAX_EARLY_DATAGRAMS)
+        self._resolving: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
 
     # -- set-up
@@ -104,7 +107,14 @@ class WebRtcTransport(SignalledTransport):
             )
 
     async def add_remote_candidate(self, candidate: RTCIceCandidate | None) -> None:
-        await self._ice.add_remote_candidate(candidate)
+        if candidate is None or not candidate.ip.endswith(".local"):
+            await self._ice.add_remote_candidate(candidate)
+        elif self._ending is None and len(self._resolving) < MAX_RESOLVING_NAMES:
+            # Asking for a name takes up to a second, and other messages wait behind this one.
+            task = asyncio.create_task(self._ice.add_remote_candidate(candidate))
+            self._resolving.add(task)
+            task.add_done_callback(self._resolving.discard)
+            await asyncio.sleep(0)  # after the last candidate aioice begins with no other
 
     # -- datagrams
 
@@ -131,15 +141,14 @@ class WebRtcTransport(SignalledTransport):
 
     def _media_arrived(self, data: bytes, address: Address) -> None:
         counters, srtp = self.counters, self._srtp_in
-        if srtp is None and self.state is TransportState.CONNECTING and self._ice.checks(address):
-            self._early.append((data, address))  # the keys are still in aiortc's queue
-            return
-        try:
-            if 191 < data[1] < 224:
-                plain = srtp.unprotect_rtcp(data)  # type: ignore[union-attr]
+        if srtp is None:
+            if self.state is TransportState.CONNECTING and self._ice.checks(address):
+                self._early.append((data, address))  # the keys are still in aiortc's queue
             else:
-                plain = srtp.unprotect(data)  # type: ignore[union-attr]
-        except Exception:  # pylibsrtp's errors, too short, too long, or no keys
+                counters.unauthenticated += 1
+            return
+        plain = srtp.unprotect(data)
+        if plain is None:
             counters.unauthenticated += 1
             return
         counters.received += 1
@@ -153,13 +162,13 @@ class WebRtcTransport(SignalledTransport):
 
     def send(self, datagram: bytes) -> None:
         srtp, pair = self._srtp_out, self._ice.pair
+        protected = None if srtp is None else srtp.protect(datagram)
+        if protected is None or pair is None:  # not connected, or too long for one datagram
+            self.counters.unsent += 1
+            return
         try:
-            if 191 < datagram[1] < 224:
-                protected = srtp.protect_rtcp(datagram)  # type: ignore[union-attr]
-            else:
-                protected = srtp.protect(datagram)  # type: ignore[union-attr]
-            pair.protocol.transport.sendto(protected, pair.remote_addr)  # type: ignore[union-attr]
-        except Exception:  # not connected, too long for one datagram, or the socket is gone
+            pair.protocol.transport.sendto(protected, pair.remote_addr)
+        except Exception:  # the socket is gone
             self.counters.unsent += 1
             return
         self.counters.sent += 1
@@ -176,7 +185,8 @@ class WebRtcTransport(SignalledTransport):
         if self._ending is not None:
             return
         if self._dtls.state == "connected":
-            self._srtp_in, self._srtp_out = self._dtls._rx_srtp, self._dtls._tx_srtp
+            self._srtp_in = Srtp(self._dtls._rx_srtp)
+            self._srtp_out = Srtp(self._dtls._tx_srtp)
             self.state = TransportState.CONNECTED
             asyncio.get_running_loop().call_soon(self._take_early)
         elif self._dtls.state == "closed":
@@ -199,6 +209,10 @@ class WebRtcTransport(SignalledTransport):
         await asyncio.shield(self._ending)  # whoever gives up waiting must not leave sockets open
 
     async def _end(self, silently: bool) -> None:
+        if self._resolving:
+            for task in self._resolving:
+                task.cancel()
+            await asyncio.wait(tuple(self._resolving))
         if silently:
             await self._ice.transport.stop()  # DTLS has no way to tell of its end then
         await self._dtls.stop()

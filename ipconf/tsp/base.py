@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import Self
 
 from ..call import Call
+from ..errors import ClosedError
 from ..event_hub import EventStream
 from ..events import TspData
 from ..msp import MediaServiceProvider
@@ -17,22 +18,33 @@ from ..tsp_data import TspMessage
 
 
 class TelephonyServiceProvider(ABC):
-    """Base of all TSPs: brings what its providers post to `send`; use it with `async with`."""
+    """Base of all TSPs: brings what its providers post to `send`; use it with `async with`.
+
+    Enter it after its providers and leave it before them (MSPI: TSPI_lineCreateMSPInstance).
+    """
 
     def __init__(self, *providers: MediaServiceProvider) -> None:
         self.providers = providers
+        self.is_open = False
+        """Whether it is inside `async with`."""
         self._pumps: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
+        self.is_open = True
         for provider in self.providers:
             self._pumps.append(asyncio.create_task(self._pump(provider.events(TspData))))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        self.is_open = False
         for pump in self._pumps:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
         self._pumps.clear()
+
+    def _require_open(self) -> None:
+        if not self.is_open:
+            raise ClosedError("use the TSP inside `async with`; it is not open")
 
     async def _pump(self, events: EventStream[TspData]) -> None:
         with closing(events):
@@ -50,4 +62,9 @@ class TelephonyServiceProvider(ABC):
 
     @abstractmethod
     async def send(self, call: Call, message: TspMessage) -> None:
-        """Carry a message that the provider of `call` posted to the far end of that call."""
+        """Carry a message that the provider of `call` posted to the far end of that call.
+
+        Do not wait here for a far end that is slow: the messages of all calls of that provider come
+        one after the other (MSPI: TSPI_lineReceiveMSPData). What it raises goes to the loop's
+        exception handler.
+        """

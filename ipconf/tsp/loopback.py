@@ -5,7 +5,7 @@ from contextlib import suppress
 from weakref import WeakKeyDictionary, ref
 
 from ..call import Call
-from ..errors import ClosedError
+from ..errors import ClosedError, InvalidStreamError
 from ..model import MediaType
 from ..msp import CALL_MEDIA, MediaServiceProvider
 from ..tsp_data import Connect, TspMessage
@@ -21,7 +21,10 @@ class LoopbackTsp(TelephonyServiceProvider):
         self._far: WeakKeyDictionary[Call, ref[Call]] = WeakKeyDictionary()
 
     def pair(self, media: Iterable[MediaType] = CALL_MEDIA) -> tuple[Call, Call]:
-        """A call at each provider, joined but not connected: select terminals, then `connect`."""
+        """A call at each provider, joined but not connected: select terminals, then `connect`.
+
+        Raises what `create_call` raises: InvalidMediaTypeError, ClosedError.
+        """
         media = tuple(media)
         one, other = (provider.create_call(media) for provider in self.providers)
         self._far[one], self._far[other] = ref(other), ref(one)
@@ -32,18 +35,28 @@ class LoopbackTsp(TelephonyServiceProvider):
     ) -> tuple[Call, Call]:
         """Connect a pair of calls, or a new one; returns the caller's and the callee's call.
 
-        Raises what stopped it: NegotiationError, TransportError, ConnectTimeoutError. A pair that
-        was connected before gets new transports.
+        Raises what stopped it: NegotiationError, TransportError, ConnectTimeoutError; and
+        InvalidStreamError for calls that `pair` has not joined, ClosedError for closed ones or
+        outside `async with`. A pair that was connected before gets new transports.
         """
+        self._require_open()
         one, other = pair or self.pair(media)
+        if self._far_of(one) is not other:
+            raise InvalidStreamError(
+                f"{one.identity} and {other.identity} are not joined; connect what pair() returns"
+            )
         one.receive_tsp_data(Connect())
         await one.wait_connected()
         await other.wait_connected()
         return one, other
 
     async def send(self, call: Call, message: TspMessage) -> None:
-        known = self._far.get(call)
-        far = known() if known is not None else None
+        """Hand the message to the call at the other end, if that is still there."""
+        far = self._far_of(call)
         if far is not None:
             with suppress(ClosedError):
                 far.receive_tsp_data(message)
+
+    def _far_of(self, call: Call) -> Call | None:
+        far = self._far.get(call)
+        return None if far is None else far()

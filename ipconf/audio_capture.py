@@ -1,0 +1,126 @@
+"""Sound that is sent: the terminals are mixed, encoded, and told whether somebody talks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .capture_base import CaptureStream
+from .codecs.base import AudioWishes
+from .codecs.registry import is_comfort_noise
+from .engine.speakers import level_of
+from .model import AUDIO_RATE_HZ, Cause, MediaType
+from .pipelines.audio_sender import AudioSender
+from .pipelines.mixing import mix
+from .rtp_streams import StreamOwner
+from .runnable import Wish
+from .terminals.base import Samples
+from .ticker import AUDIO_TICKS
+
+if TYPE_CHECKING:
+    from .transports.negotiation import Agreed
+
+VOICE_LEVEL = 45
+"""Louder than -45 dBov sets the voice flag of the level extension (RFC 6464 section 3)."""
+
+
+class AudioCaptureStream(CaptureStream):
+    """Mixes its terminals, tells who listens to us that we talk, encodes and sends.
+
+    A paused stream goes on reading its terminals, so that LocalTalking can tell a muted person
+    that nobody hears them; a stopped one does not.
+    """
+
+    def __init__(self, owner: StreamOwner) -> None:
+        super().__init__(owner, MediaType.AUDIO)
+        self._sender: AudioSender | None = None
+        self._next_at = 0.0
+        self._listening = False
+        self.level = 127
+        """Of the latest block read from the terminals, 0 (loudest) .. 127."""
+
+    def _settle(self, cause: Cause, failure: Cause = Cause.LOCAL_REQUEST) -> None:
+        super()._settle(cause, failure)
+        listen = self._wish is not Wish.STOP and bool(self._usable()) and self._channel is not None
+        if listen and not self._listening:
+            self._owner.ticker.add(self._tick, AUDIO_TICKS)
+        elif self._listening and not listen:
+            self._owner.ticker.remove(self._tick)
+        self._listening = listen
+
+    def _begin(self) -> None:
+        assert self._agreed is not None
+        now = self._owner.now()
+        if self._sender is None:
+            self._sender = self._make_sender(self._agreed, now)
+        else:
+            self._sender.skip(max(0, int((now - self._next_at) * AUDIO_RATE_HZ)))
+
+    def _make_sender(self, agreed: Agreed, now: float) -> AudioSender:
+        settings = self._owner.settings
+        wishes = AudioWishes(
+            ptime_ms=settings.ptime_ms,
+            stereo=settings.opus_stereo,
+            fec=settings.opus_fec,
+            dtx=settings.opus_dtx,
+        )
+        noise = next((f for f in agreed.riding if is_comfort_noise(f)), None)
+        return AudioSender(
+            agreed.send,
+            settings.audio_bitrate_bps,
+            self._media_time + int(now * agreed.send.clock_rate),
+            wishes=wishes,
+            noise=noise if settings.silence_suppression else None,
+        )
+
+    def _end(self) -> None:
+        self._next_at = self._owner.now()
+
+    def _release(self) -> None:
+        self._sender = None
+
+    def _tick(self, now: float, number: int) -> None:
+        mixed: Samples | None = None
+        for terminal in self._captures():
+            samples = self._read(terminal, now)
+            if isinstance(samples, np.ndarray):
+                mixed = samples if mixed is None else mix([mixed, samples])
+        if mixed is None:
+            return
+        sent_level = self._send(mixed, now) if self._running else None
+        self.level = level_of(mixed) if sent_level is None else sent_level
+        self._owner.roster.local_level(self.level, now)
+
+    def _send(self, samples: Samples, now: float) -> int | None:
+        """Send what is complete; the level of it, which need not be computed twice."""
+        channel, agreed = self._channel, self._agreed
+        if channel is None or agreed is None or self._failures.blocks(self, now):
+            return None
+        try:
+            if self._sender is None:  # the one before has failed
+                self._sender = self._make_sender(agreed, now)
+            packets = self._sender.push(samples)
+        except Exception as exc:
+            self._codec_failed(exc, now)
+            return None
+        for packet in packets:
+            channel.send(
+                agreed.mid,
+                packet.payload_type,
+                packet.timestamp,
+                packet.payload,
+                now,
+                marker=packet.marker,
+                level=packet.level,
+                voice=packet.level <= VOICE_LEVEL,
+                captured_at=now + packet.begins / AUDIO_RATE_HZ,
+            )
+            self._sent()
+        return packets[-1].level if packets else None
+
+    def _level_dbov(self) -> int:
+        return -self.level
+
+    def bitrate_limited(self, bps: int) -> None:
+        """Video gives way to sound, never the other way round."""

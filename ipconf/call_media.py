@@ -1,0 +1,162 @@
+"""What carries the media of a call: a channel for each transport that is connected."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+from .capture_streams import CaptureStream
+from .channel import Channel
+from .engine.reception import RemoteSource
+from .engine.rtp_wire import HeaderExtensions
+from .engine.session import RtpSession
+from .engine.session_config import Section, SessionConfig
+from .model import CallSettings, Cause, GoneReason, MediaType
+from .negotiator import Bearer, Negotiator
+from .participants import LocalParticipant, Roster
+from .render_streams import RenderStream
+from .rtp_streams import Stream
+from .ticker import Ticker
+
+WEBRTC_RTCP_INTERVAL_S = 1.0
+PLAIN_RTCP_INTERVAL_S = 5.0
+ROSTER_CHECK_TICKS = 10
+"""The roster's timers are looked at every 100 ms."""
+MEASURE_TICKS = 100
+"""Rates are measured every second."""
+
+
+class CallMedia:
+    """Puts a session on each transport that is connected, and connects the streams to it."""
+
+    def __init__(
+        self,
+        capture: Mapping[MediaType, CaptureStream],
+        render: Mapping[MediaType, RenderStream],
+        roster: Roster,
+        ticker: Ticker,
+        now: Callable[[], float],
+        unix_offset_s: float,
+    ) -> None:
+        self._capture = capture
+        self._render = render
+        self._roster = roster
+        self._ticker = ticker
+        self._now = now
+        self._unix_offset_s = unix_offset_s
+        self._channels: list[Channel] = []
+
+    def __iter__(self) -> Iterator[Channel]:
+        return iter(tuple(self._channels))
+
+    def __contains__(self, channel: Channel) -> bool:
+        return channel in self._channels
+
+    def __bool__(self) -> bool:
+        return bool(self._channels)
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """All streams, sent ones first."""
+        return (*self._capture.values(), *self._render.values())
+
+    def add(
+        self,
+        bearer: Bearer,
+        negotiator: Negotiator,
+        settings: CallSettings,
+        local: LocalParticipant,
+        lost: Callable[[Channel, GoneReason], None],
+    ) -> None:
+        """Use a transport that has connected; `lost` is called if it ends by itself."""
+        config = self._session_config(bearer, negotiator, settings, local)
+        session = RtpSession(config, random.Random(), self._now())
+        render = {line.mid: self._render[line.medium] for line in bearer.lines}
+        capture = {line.mid: self._capture[line.medium] for line in bearer.lines}
+        channel = Channel(bearer.transport, session, self._roster, render, capture)
+        bearer.transport.closed = partial(lost, channel)
+        if not self._channels:
+            self._ticker.add(self._tick, ROSTER_CHECK_TICKS)
+        self._channels.append(channel)
+        for line in bearer.lines:
+            if line.sends:
+                capture[line.mid].connect(channel, line)
+            if line.receives:
+                render[line.mid].connect(channel, line)
+
+    def _session_config(
+        self,
+        bearer: Bearer,
+        negotiator: Negotiator,
+        settings: CallSettings,
+        local: LocalParticipant,
+    ) -> SessionConfig:
+        webrtc = settings.transport == "webrtc"
+        default_interval_s = WEBRTC_RTCP_INTERVAL_S if webrtc else PLAIN_RTCP_INTERVAL_S
+        return SessionConfig(
+            sections=tuple(
+                Section(
+                    mid=line.mid,
+                    medium=line.medium,
+                    formats=line.receive,
+                    sent=(line.send, *line.riding),
+                    ssrcs=line.ssrcs,
+                    repair=line.repair,
+                    local_ssrc=negotiator.ssrcs[line.medium],
+                    local_repair_ssrc=negotiator.repair_ssrcs[line.medium],
+                )
+                for line in bearer.lines
+            ),
+            extensions=HeaderExtensions(
+                {uri: number for line in bearer.lines for uri, number in line.extensions.items()}
+            ),
+            identity=local.items,
+            private=local.private,
+            bandwidth_bps=settings.session_bandwidth_bps,
+            min_interval_s=settings.rtcp_min_interval_s or default_interval_s,
+            member_timeout_s=settings.member_timeout_s,
+            unicast=True,
+            reduced_size=negotiator.reduced_size,
+            unix_offset_s=self._unix_offset_s,
+        )
+
+    def leave(self, reason: str) -> None:
+        """Say BYE on every channel."""
+        for channel in self._channels:
+            channel.leave(reason)
+
+    def lost(self, gone: GoneReason, text: str = "") -> None:
+        """Everybody is gone, for that reason; the channels are useless from now on."""
+        for channel in self._channels:
+            channel.lost(gone, text)
+
+    def drop(self, cause: Cause, gone: GoneReason) -> None:
+        """End what carries media now; whoever was there leaves with it, for `gone`."""
+        if self._channels:
+            self._ticker.remove(self._tick)
+        self.lost(gone)
+        self._channels = []
+        for stream in self.streams:
+            stream.disconnect(cause)
+
+    def describe(self, local: LocalParticipant) -> None:
+        """Announce other SDES items of ours from now on."""
+        for channel in self._channels:
+            channel.describe(local.items, local.private)
+
+    def mixer_of(self, source: RemoteSource) -> RemoteSource | None:
+        """Who mixed a contributing source: the one source of its session that sends sound."""
+        for channel in self._channels:
+            members = channel.session.sources
+            if members.get(source.ssrc) is source:
+                mixers = [m for m in members.values() if m.medium is MediaType.AUDIO]
+                return mixers[0] if len(mixers) == 1 else None
+        return None
+
+    def _tick(self, now: float, number: int) -> None:
+        if self._roster.next_deadline() <= now:
+            self._roster.handle_timer(now)
+        if number % MEASURE_TICKS == 0:
+            for stream in self.streams:
+                stream.measure(now)

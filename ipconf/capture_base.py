@@ -1,0 +1,118 @@
+"""What audio and video have in common on their way out: they poll terminals, and may fail."""
+
+from __future__ import annotations
+
+import secrets
+from abc import abstractmethod
+
+import av
+import numpy as np
+
+from .engine.local_source import LocalSource
+from .errors import MediaError
+from .failures import Failures
+from .model import AUDIO_FRAME_SAMPLES, Cause, Direction, MediaType
+from .rtp_streams import Stream, StreamOwner
+from .stats import StreamStats
+from .terminals.base import CaptureTerminal, Samples
+
+
+class CaptureStream(Stream):
+    """What audio and video have in common on their way out."""
+
+    def __init__(self, owner: StreamOwner, media_type: MediaType) -> None:
+        super().__init__(owner, media_type, Direction.CAPTURE)
+        self.sent_frames = 0
+        """Blocks of sound or pictures that were sent."""
+        self._past_packets = self._past_octets = 0
+        self._failures = Failures(self.report_stream_failure)
+        self._media_time = secrets.randbits(32)
+        """RTP timestamp at `now` = 0, the same for every sender of the stream's life."""
+
+    @property
+    def local_source(self) -> LocalSource | None:
+        """Our source in the RTP session, while there is one."""
+        if self._channel is None or self._agreed is None:
+            return None
+        return self._channel.session.local(self._agreed.mid)
+
+    def disconnect(self, cause: Cause) -> None:
+        source = self.local_source
+        if source is not None:
+            self._past_packets += source.packets
+            self._past_octets += source.octets
+        super().disconnect(cause)
+
+    def measure(self, now: float) -> None:
+        source = self.local_source
+        if source is not None:
+            self.meter.sample(self._past_octets + source.octets, self.sent_frames, now)
+
+    def stats(self) -> StreamStats:
+        source = self.local_source
+        report = max(source.reports.values(), key=lambda r: r.at, default=None) if source else None
+        return StreamStats(
+            identity=self.identity,
+            running=self.running,
+            active=self.active,
+            packets=self._past_packets + (source.packets if source else 0),
+            octets=self._past_octets + (source.octets if source else 0),
+            frames=self.sent_frames,
+            bit_rate_bps=self.meter.bit_rate_bps if source else 0.0,
+            frame_rate=self.meter.frame_rate if source else 0.0,
+            level_dbov=self._level_dbov(),
+            far_fraction_lost=report.fraction_lost if report else None,
+            far_jitter_s=report.jitter_s if report else None,
+            round_trip_s=report.round_trip_s if report else None,
+        )
+
+    def _level_dbov(self) -> int | None:
+        """How loud we are; None for pictures."""
+        return None
+
+    def _read(self, terminal: CaptureTerminal, now: float) -> Samples | av.VideoFrame | None:
+        try:
+            media = terminal.capture(now)
+            if isinstance(media, np.ndarray) and not _is_block(media):
+                raise MediaError(
+                    f"{terminal.identity} gave an array of shape {media.shape} and type "
+                    f"{media.dtype}; read() gives int16 of shape (960, 1 or 2), or None"
+                )
+            return media
+        except Exception as exc:  # a terminal is anybody's code; its fault stays its own
+            self.terminal_failed(terminal, exc)
+            return None
+
+    def _captures(self) -> list[CaptureTerminal]:
+        return [t for t in self._usable() if isinstance(t, CaptureTerminal)]
+
+    def _codec_failed(self, error: Exception, now: float) -> None:
+        """Nothing can be sent: tell it once, and try anew in a second."""
+        self._failures.failed(self, error, now, Cause.UNKNOWN)
+        self._set_inactive(Cause.UNKNOWN)
+        self._cause = Cause.MEDIA_RECOVERED
+        self._release()
+
+    def _sent(self) -> None:
+        """Something was encoded and has gone out."""
+        self.sent_frames += 1
+        if not self._active:
+            self._failures.worked(self)
+            self._set_active()
+
+    def key_frame_requested(self) -> None:
+        """A receiver needs a picture that stands for itself; sound has no such thing."""
+
+    @abstractmethod
+    def bitrate_limited(self, bps: int) -> None:
+        """A receiver says that no more than `bps` bit/s get through."""
+
+
+def _is_block(media: Samples) -> bool:
+    shape = media.shape
+    return (
+        len(shape) == 2
+        and shape[0] == AUDIO_FRAME_SAMPLES
+        and 0 < shape[1] < 3
+        and (media.dtype == np.int16)
+    )

@@ -1,0 +1,239 @@
+"""What audio and video have in common on their way in: who of all people is decoded.
+
+    a source sends ──▶ a substream (`seating`) ──▶ rendered? a terminal is there, nobody paused it
+                                                ──▶ one of the decoders (`places`, `receivers`)
+
+Whoever is decoded is mapped; `_map` finds out anew who that is, after every change.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import av
+
+from .engine.reception import RemoteSource
+from .engine.rtp_wire import RtpPacket
+from .model import Cause, Direction, GoneReason, MediaType
+from .places import Claim, Places, Rank, rank_of_talk
+from .receivers import Receivers
+from .rtp_streams import Stream, StreamOwner
+from .runnable import Runnable, Wish
+from .seating import Seating
+from .stats import StreamStats
+from .substreams import SubStream
+from .terminals.base import Samples, Terminal
+
+if TYPE_CHECKING:
+    from .channel import Channel
+    from .transports.negotiation import Agreed
+
+MEDIA_TIMEOUT_S = 5.0
+"""Without a packet for so long a stream is inactive, for MEDIA_TIMEOUT, until one comes."""
+IDLE_S = 2.0
+"""Who has sent nothing for so long makes place for others."""
+CROWD_TICKS = 10
+"""Where there are more people than places, it is looked every 100 ms who talks now."""
+ENDED_BECAUSE = {
+    GoneReason.TIMEOUT: Cause.MEDIA_TIMEOUT,
+    GoneReason.CLOSED: Cause.LOCAL_REQUEST,
+}
+"""The cause of a stream's end by what became of its last source; else the far end ended it."""
+
+
+class RenderStream(Stream):
+    """An arriving stream; its substreams carry one source each."""
+
+    receivers: Receivers[Any]
+    _every = 1  # ticks between calls of `_tick`
+    _warm_in_pause = False  # whether receivers outlive a pause
+
+    def __init__(self, owner: StreamOwner, media_type: MediaType) -> None:
+        super().__init__(owner, media_type, Direction.RENDER)
+        self._seating = Seating(self)
+        self._decoders: Places[int, SubStream] = Places()
+        self._decoded: set[SubStream] = set()
+        self._crowded = False
+        self._last_packet = 0.0
+        self._past_packets = self._past_octets = self._past_frames = 0
+        self.refused = 0
+        """Packets of sources for which there was no substream."""
+        self.undecoded = 0
+        """Packets of people who were not rendered, for want of a terminal or a decoder."""
+
+    @property
+    def substreams(self) -> tuple[SubStream, ...]:
+        return self._seating.substreams
+
+    def substream_of(self, source: RemoteSource) -> SubStream | None:
+        """The substream that carries a source, if it has sent anything yet."""
+        return self._seating.by_source.get(source)
+
+    def create_substream(self) -> SubStream:
+        self._check_open()
+        return self._seating.create()
+
+    def remove_substream(self, substream: SubStream) -> None:
+        self._seating.remove(substream, self._owner.now())
+        self._settle(Cause.LOCAL_REQUEST)
+
+    def connect(self, channel: Channel, agreed: Agreed) -> None:
+        self.receivers.renew()
+        super().connect(channel, agreed)
+
+    def close(self) -> None:
+        super().close()
+        self._seating.close()
+
+    def measure(self, now: float) -> None:
+        for substream in self._seating.by_source.values():
+            substream.measure(now)
+
+    def stats(self) -> StreamStats:
+        shares = tuple(substream.stats() for substream in self.substreams)
+        levels = [s.level_dbov for s in shares if s.level_dbov is not None]
+        return StreamStats(
+            identity=self.identity,
+            running=self.running,
+            active=self.active,
+            packets=self._past_packets + sum(s.packets for s in shares),
+            octets=self._past_octets + sum(s.octets for s in shares),
+            frames=self._past_frames + sum(s.decoded for s in shares),
+            bit_rate_bps=sum(s.bit_rate_bps for s in shares),
+            frame_rate=sum(s.frame_rate for s in shares),
+            level_dbov=max(levels, default=None),
+            decoders=len(self.receivers),
+            undecoded=self.undecoded,
+            refused=self.refused,
+            substreams=shares,
+        )
+
+    # -- from the channel
+
+    def packet_arrived(self, packet: RtpPacket, now: float) -> None:
+        """Take a packet that the session has validated; called for each one."""
+        substream = self._seating.by_source.get(packet.source)  # type: ignore[arg-type]
+        if substream is None:
+            if not packet.payload:
+                return  # a probe is no media yet
+            substream = self._seating.admit(packet.source, now)  # type: ignore[arg-type]
+            if substream is None:
+                self.refused += 1
+                return
+            if self._channel is not None:
+                self._settle(Cause.REMOTE_REQUEST)
+        self._last_packet = now
+        if self._running:
+            if not self._active:
+                self._set_active()
+            if substream in self._decoded:
+                self.receivers.push(substream, packet, now)
+            else:
+                self.undecoded += 1
+
+    def source_gone(self, source: RemoteSource, reason: GoneReason) -> None:
+        """A source is no more: its substream ends, or is empty again."""
+        substream = self.substream_of(source)
+        if substream is None:
+            return
+        self._past_packets += source.packets
+        self._past_octets += source.octets
+        self._past_frames += substream.decoded
+        self._seating.leave(source, self._owner.now())
+        if not self._seating.by_source:
+            timeout = reason is GoneReason.TIMEOUT
+            self._cause = Cause.MEDIA_RECOVERED if timeout else Cause.REMOTE_REQUEST
+            self._set_inactive(ENDED_BECAUSE.get(reason, Cause.REMOTE_REQUEST))
+        self._map()
+
+    # -- rules
+
+    def substream_changed(self, substream: SubStream) -> None:
+        """A substream was started, paused or stopped, or its terminals are others."""
+        if not substream.running:
+            self.receivers.drop(substream)
+        self._settle(Cause.LOCAL_REQUEST)
+
+    def _wanted(self) -> bool:
+        return self._wish is Wish.RUN and (bool(self._usable()) or self._seating.any_terminal)
+
+    def _settle(self, cause: Cause, failure: Cause = Cause.LOCAL_REQUEST) -> None:
+        super()._settle(cause, failure)
+        self._map()
+
+    def _begin(self) -> None:
+        self._last_packet = self._owner.now()
+        if self._cause is Cause.LOCAL_REQUEST and not self._seating.by_source:
+            self._cause = Cause.REMOTE_REQUEST  # we are ready; it is the far end that begins
+        self._owner.ticker.add(self._tick, self._every)
+
+    def _end(self) -> None:
+        self._owner.ticker.remove(self._tick)
+
+    def _release(self) -> None:
+        for substream, _ in self.receivers.items():
+            self.receivers.drop(substream)
+
+    def _map(self) -> None:
+        """Find out again who is rendered, and tell it; those who no longer are first."""
+        now = self._owner.now()
+        decoded = self._choose(now)
+        if self._running and self._seating.fill(decoded, self._rank, now):
+            decoded = self._choose(now)
+        if self._running or not self._warm_in_pause:
+            for substream, _ in self.receivers.items():
+                if substream not in decoded:
+                    self.receivers.drop(substream)
+        self._decoded = decoded
+        roster, substreams = self._owner.roster, self.substreams
+        for substream in substreams:
+            if substream not in decoded:
+                roster.substream_unmapped(substream, now)
+        for substream in substreams:
+            if substream in decoded:
+                roster.substream_mapped(substream, now)
+
+    def _choose(self, now: float) -> set[SubStream]:
+        """Whom to decode: those who are rendered, if they are too many the ones who talk."""
+        rendered = self._rendered(now)
+        candidates = rendered if self._running else ()
+        ranks = {substream: self._rank(substream, now) for substream in candidates}
+        limit = self._owner.settings.max_decoded_sources
+        self._crowded = self._crowded or len(ranks) > limit
+        self._decoders.settle(range(limit), ranks, now)
+        return set(self._decoders.held.values())
+
+    def _rank(self, substream: SubStream, now: float) -> Rank:
+        """How much somebody deserves a place where there are not enough."""
+        source = substream.source
+        assert source is not None  # nobody asks about empty ones
+        if substream.usable_terminals:
+            return Rank(Claim.CHOSEN)
+        sends = source.last_rtp is not None and now - source.last_rtp < IDLE_S
+        talked_at = self._owner.roster.talked_at(source)
+        return rank_of_talk(talked_at, sends=sends and substream.enabled)
+
+    def _watch(self, now: float, number: int) -> None:
+        """What has to be looked at in every tick."""
+        if self._active and now - self._last_packet > MEDIA_TIMEOUT_S:
+            self._cause = Cause.MEDIA_RECOVERED
+            self._set_inactive(Cause.MEDIA_TIMEOUT)
+        self.receivers.watch(now)
+        if self._crowded and number % CROWD_TICKS == 0:
+            self._map()
+
+    def _write(
+        self, host: Runnable, terminal: Terminal, media: Samples | av.VideoFrame, at: float
+    ) -> None:
+        try:
+            terminal.render(host, media, at)  # type: ignore[attr-defined]
+        except Exception as exc:  # a terminal is anybody's code; its fault stays its own
+            terminal.fail(exc)
+
+    @abstractmethod
+    def _rendered(self, now: float) -> list[SubStream]:
+        """Who has a terminal, and is not paused; sets `_crowded` if others lack one."""
+
+    @abstractmethod
+    def _tick(self, now: float, number: int) -> None: ...

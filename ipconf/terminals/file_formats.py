@@ -1,0 +1,71 @@
+"""The kinds of files that can be recorded, and how each is written."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import ConfigurationError
+from ..model import MediaType
+from .convert import MAX_PICTURE_SIDE
+
+MANY = 32
+"""Tracks of one medium in a file that can have several."""
+
+
+class Format(NamedTuple):
+    """How a kind of file is written."""
+
+    container: str
+    audio: str
+    max_audio: int
+    video: str | None
+    options: dict[str, str]
+    video_options: dict[str, str]
+    title: str = "title"
+    """What the name of a track is called in the metadata."""
+
+    def limit(self, media_type: MediaType) -> int:
+        """How many tracks of that medium a file can have."""
+        return self.max_audio if media_type is MediaType.AUDIO else MANY if self.video else 0
+
+
+# What is ready goes to the disk at once: clusters, fragments and pages of at most a second. A
+# hybrid mp4 is a row of fragments until it is closed, and then a common mp4 with its index.
+_PACKETS = {"flush_packets": "1"}
+_CLUSTERS = _PACKETS | {"cluster_time_limit": "1000"}
+_PAGES = _PACKETS | {"page_duration": "500000"}
+_FRAGMENTS = _PACKETS | {
+    "movflags": "frag_keyframe+delay_moov+default_base_moof+hybrid_fragmented",
+    "frag_duration": "1000000",
+}
+_REALTIME_VP8 = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
+_REALTIME_H264 = {"preset": "veryfast", "tune": "zerolatency"}
+
+FORMATS = {
+    ".mkv": Format("matroska", "libopus", MANY, "libvpx", _CLUSTERS, _REALTIME_VP8),
+    ".webm": Format("webm", "libopus", MANY, "libvpx", _CLUSTERS, _REALTIME_VP8),
+    ".mp4": Format("mp4", "aac", MANY, "libx264", _FRAGMENTS, _REALTIME_H264, "handler_name"),
+    ".wav": Format("wav", "pcm_s16le", 1, None, _PACKETS, {}),
+    ".mp3": Format("mp3", "libmp3lame", 1, None, _PACKETS, {}),
+    ".ogg": Format("ogg", "libopus", 1, None, _PAGES, {}),
+}
+"""What goes into a file, by the ending of its name."""
+
+
+def format_of(path: Path) -> Format:
+    """How to write that file; ConfigurationError if the ending of its name is unknown."""
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigurationError(f"{path.name}: end the name in {', '.join(FORMATS)}")
+    return FORMATS[path.suffix.lower()]
+
+
+def check_size(size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """The size itself if a video can have it, or a ConfigurationError."""
+    if size is None or (len(size) == 2 and all(map(_is_side, size))):
+        return size
+    raise ConfigurationError(
+        f"a video of {size}: give width and height, each side 2 to {MAX_PICTURE_SIDE} pixels"
+    )
+
+
+def _is_side(side: object) -> bool:
+    return isinstance(side, int) and 2 <= side <= MAX_PICTURE_SIDE

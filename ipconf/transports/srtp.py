@@ -1,0 +1,48 @@
+"""One direction of an SRTP session: libsrtp on one buffer, without an object or error per packet.
+
+pylibsrtp's own methods make a C integer and check types for every packet, which costs about as much
+as the cipher. Its private names stand in this file only; tests/test_aiortc_contract.py pins them.
+"""
+
+from pylibsrtp import Session
+from pylibsrtp._binding import ffi, lib
+
+from ..engine.rtp_wire import is_rtcp
+
+MAX_TRAILER_BYTES = 160
+"""More than libsrtp ever appends (SRTP_MAX_TRAILER_LEN, SRTP_MAX_SRTCP_TRAILER_LEN)."""
+
+
+class Srtp:
+    """Protects, or takes the protection off, with the keys of a session of pylibsrtp."""
+
+    __slots__ = ("_buffer", "_length", "_room", "_session", "_state")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session  # it owns the memory that the others point to
+        self._state = session._srtp[0]
+        self._room = session._cdata
+        self._buffer = session._buffer
+        self._length = ffi.new("int *")
+
+    def protect(self, datagram: bytes) -> bytes | None:
+        """The protected RTP or RTCP datagram; None if it is none, or too long for one."""
+        size = len(datagram)
+        if size > len(self._buffer) - MAX_TRAILER_BYTES:
+            return None
+        length = self._length
+        length[0] = size
+        self._buffer[0:size] = datagram
+        work = lib.srtp_protect_rtcp if is_rtcp(datagram) else lib.srtp_protect
+        return None if work(self._state, self._room, length) else self._buffer[0 : length[0]]
+
+    def unprotect(self, datagram: bytes) -> bytes | None:
+        """The RTP or RTCP datagram; None if it is not authentic, came before, or is too long."""
+        size = len(datagram)
+        if size > len(self._buffer):
+            return None
+        length = self._length
+        length[0] = size
+        self._buffer[0:size] = datagram
+        work = lib.srtp_unprotect_rtcp if is_rtcp(datagram) else lib.srtp_unprotect
+        return None if work(self._state, self._room, length) else self._buffer[0 : length[0]]

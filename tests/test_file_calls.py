@@ -1,0 +1,175 @@
+"""Files in calls: what a call records is true to it, and files that fail do the call no harm."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from call_ends import Ends, EventLog, loopback
+from peers import eventually, scenario
+from senses import ALICE, AUDIO, CAPTURE, RENDER, VIDEO
+from terminal_lab import (
+    BLOCK,
+    file_audio,
+    file_frames,
+    file_length_s,
+    file_names,
+    file_tracks,
+    luma_of,
+    sine,
+    solid_frame,
+    sound_file,
+)
+
+from ipconf import FilePlayback, FileRecorder, MediaType
+from ipconf.events import (
+    FileCause,
+    FileState,
+    FileTerminalEvent,
+    StreamActive,
+    TerminalFailed,
+)
+from ipconf.terminals.base import CaptureTerminal, FrameClock, Samples
+
+SYNC_S = 0.15
+"""Sound waits in a jitter buffer and pictures do not, so they are a little apart."""
+CLAPS = 3
+
+
+class Hands:
+    """Clap once a second, for a fifth of it."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self.claps = 0.0
+
+    def are_together(self, now: float) -> bool:
+        if self._began is None:
+            self._began = now
+        self.claps, phase_s = divmod(now - self._began, 1.0)
+        return 0.7 <= phase_s < 0.9
+
+
+class Microphone(CaptureTerminal):
+    """Hears hands clap."""
+
+    def __init__(self, hands: Hands) -> None:
+        super().__init__("microphone", AUDIO, CAPTURE)
+        self._hands = hands
+
+    def read(self, now: float) -> Samples:
+        return sine(0.02) if self._hands.are_together(now) else np.zeros((BLOCK, 1), np.int16)
+
+
+class Camera(CaptureTerminal):
+    """Sees hands clap."""
+
+    def __init__(self, hands: Hands) -> None:
+        super().__init__("camera", VIDEO, CAPTURE)
+        self._hands = hands
+        self._clock = FrameClock(50.0)
+
+    def read(self, now: float) -> av.VideoFrame | None:
+        if not self._clock.is_due(now):
+            return None
+        return solid_frame(160, 96, 230 if self._hands.are_together(now) else 30)
+
+
+def beginnings(times: list[float]) -> list[float]:
+    """The first of each row of times that lie close together."""
+    return [at for before, at in pairwise([-1.0, *times]) if at - before > 0.5]
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "webm"])
+@scenario()
+async def test_a_flash_and_a_beep_are_together_in_the_recording(
+    tmp_path: Path, ending: str
+) -> None:
+    path, hands = tmp_path / f"call.{ending}", Hands()
+    async with loopback() as (tsp, x, y):
+        x.stream(AUDIO, CAPTURE).select_terminal(Microphone(hands))
+        x.stream(VIDEO, CAPTURE).select_terminal(Camera(hands))
+        recorder = FileRecorder(path)
+        y.stream(AUDIO, RENDER).select_terminal(recorder.create_track(MediaType.AUDIO, "Alice"))
+        y.stream(VIDEO, RENDER).select_terminal(recorder.create_track(MediaType.VIDEO, "Alice"))
+        recorder.start()
+        log = EventLog(y)  # after the start, of which it would tell
+        await tsp.connect(pair=(x, y))
+        began = await log.until(StreamActive)
+        await eventually(lambda: hands.claps >= CLAPS, "there are some claps")
+        recorder.close()
+        await recorder.wait_closed()
+        ended = await log.until(FileTerminalEvent)
+        assert recorder.error is None and recorder.dropped == 0
+    assert file_tracks(path) == ["audio", "video"] and file_names(path) == ["Alice", "Alice"]
+    assert file_length_s(path) == pytest.approx(ended.at - began.at, abs=0.2)
+    loud = np.flatnonzero(np.abs(file_audio(path)[:, 0]) > 3_000) / 48_000
+    bright = [frame.time for frame in file_frames(path) if luma_of(frame).mean() > 130]
+    beeps, flashes = beginnings(list(loud)), beginnings(bright)
+    assert len(beeps) == len(flashes) == CLAPS
+    # At one clap at least: on a busy machine the jitter buffer makes sound wait longer for a while.
+    assert np.abs(np.subtract(beeps, flashes)).min() < SYNC_S
+    assert np.diff(flashes) == pytest.approx([1.0] * (CLAPS - 1), abs=0.15)
+
+
+@scenario()
+async def test_a_damaged_file_does_not_silence_what_else_is_sent(tmp_path: Path) -> None:
+    """Its sound is mixed with a tone; it breaks, and the tone goes on."""
+    path = sound_file(tmp_path / "broken.mp4", sine(6.0, 880))
+    with path.open("r+b") as file:  # the index at the end stays
+        file.seek(path.stat().st_size // 4)
+        file.write(bytes(path.stat().st_size // 2))
+    playback = FilePlayback([path], loop=True)
+    async with loopback() as (tsp, x, y):
+        log = EventLog(x)
+        Ends(x, 440, ALICE)
+        bob = Ends(y)
+        x.stream(AUDIO, CAPTURE).select_terminal(playback.audio)
+        await tsp.connect(pair=(x, y))
+        await bob.gets(440, ALICE)
+        playback.start()
+        failed = await log.until(FileTerminalEvent, lambda event: event.error)
+        assert (failed.terminal, failed.cause) == (playback, FileCause.READ_ERROR)
+        assert "broken.mp4" in str(failed.error)
+        playback.stop()
+        await bob.gets(440, ALICE)
+        assert not log.of(TerminalFailed) and x.stream(AUDIO, CAPTURE).active
+        playback.play_list = [sound_file(tmp_path / "whole.wav", sine(0.2, 880))]
+        playback.loop = False
+        log.forget()
+        playback.start()
+        ended = await log.until(FileTerminalEvent, lambda event: event.state is FileState.IDLE)
+        assert ended.cause is FileCause.END_OF_FILE
+    playback.close()
+    await playback.wait_closed()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("ending", ["wav", "mp3", "ogg", "mp4", "webm"])
+@scenario()
+async def test_the_call_goes_on_when_the_disk_is_full(tmp_path: Path, ending: str) -> None:
+    """Both ends hear each other; the recorder can then be given another file."""
+    path = tmp_path / f"full.{ending}"
+    path.symlink_to("/dev/full")
+    async with loopback() as (tsp, x, y):
+        log = EventLog(y)
+        alice, bob = Ends(x, 440), Ends(y, 880)
+        recorder = FileRecorder(path)
+        y.stream(AUDIO, RENDER).select_terminal(recorder.audio)
+        recorder.start()
+        await tsp.connect(pair=(x, y))
+        failed = await log.until(FileTerminalEvent, lambda event: event.error)
+        assert (failed.state, failed.cause) == (FileState.IDLE, FileCause.WRITE_ERROR)
+        assert failed.terminal is recorder and "No space" in str(failed.error)
+        await asyncio.gather(alice.hears(880), bob.hears(440))
+        recorder.path = tmp_path / f"elsewhere.{ending}"
+        recorder.start()
+        await bob.hears(440)
+        recorder.close()
+        await recorder.wait_closed()
+        assert recorder.error is None and not log.of(TerminalFailed)
+    assert len(file_audio(recorder.path)) > 4_800
