@@ -2,7 +2,7 @@
 
 Start with `MediaServiceProvider`; ask calls for `ParticipantControl`. Events stand in
 `ipconf.events`, errors in `ipconf.errors`, terminals in `ipconf.terminals`, provider-specific
-interfaces in `ipconf.private_ifaces`.
+interfaces in `ipconf.private_ifaces`, what carries a call in `ipconf.transports.base`.
 """
 
 from .call import Call, NetworkImpairment

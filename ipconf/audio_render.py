@@ -6,6 +6,7 @@ terminals besides.
 
 from __future__ import annotations
 
+from .engine.lip_sync import MEMORY_S, due_at
 from .engine.rtp_wire import RtpPacket
 from .model import AUDIO_FRAME_S, MediaType
 from .pipelines.audio_receiver import AudioReceiver
@@ -45,6 +46,29 @@ class AudioRenderStream(RenderStream):
         assert self._agreed is not None  # the stream runs
         return AudioReceiver(self._agreed.receive)
 
+    def due_with_sound(self, substream: SubStream, captured_at: float, now: float) -> float | None:
+        """When sound of that instant, on the sender's clock, is heard; None if it is not.
+
+        It is asked when a picture of that person and instant is ready, for which the sound of
+        later ones waits if it comes too late. In a pause it is when sound would be heard.
+        """
+        receiver, source = self.receivers.get(substream), substream.source
+        if receiver is None or source is None or source.last_rtp is None:
+            return None
+        if not self._running or not substream.enabled or now - source.last_rtp > MEMORY_S:
+            return None
+        following = receiver.next_sound
+        if following is None:
+            return None
+        timestamp, pulled_at = following
+        recorded_at = source.wallclock(timestamp)
+        if recorded_at is None:
+            return None
+        due = due_at(captured_at, pulled_at + AUDIO_FRAME_S - recorded_at, now)
+        if due is not None:
+            receiver.picture_ready(now - due, now)
+        return due
+
     def _rendered(self, now: float) -> list[SubStream]:
         self._crowded = False
         here = bool(self._usable())
@@ -63,7 +87,7 @@ class AudioRenderStream(RenderStream):
         return rank
 
     def _tick(self, now: float, number: int) -> None:
-        self._watch(now, number)
+        self._watch(now)
         heard: list[Samples] = []
         due = now + AUDIO_FRAME_S
         roster = self._owner.roster

@@ -35,8 +35,11 @@ from .participants import LocalParticipant, Participant, Roster
 from .private_ifaces import InterfaceHost, ParticipantControl, ParticipantSubStreamControl
 from .render_streams import make_render_stream
 from .rtp_streams import Stream
+from .selection import request, select, unselect
 from .signalling import Signalling
-from .stats import CallStats, call_stats
+from .stats import CallStats
+from .terminals.base import Terminal
+from .terminals.registry import TerminalClass
 from .transports.base import SignalledTransport
 from .tsp_data import TspMessage
 
@@ -95,6 +98,8 @@ class Call(InterfaceHost):
                 NetworkImpairment(self._impair),
             ]
         )
+        for view in provider.private_interfaces(self):
+            self._offer_interface(type(view), view)
 
     def __repr__(self) -> str:
         return f"<Call {self.identity!r} {self.state.value}>"
@@ -146,6 +151,42 @@ class Call(InterfaceHost):
         """Always NotSupportedError: streams live as long as their call; stop() them instead."""
         raise NotSupportedError(f"{stream.identity} lives as long as its call; stop() it instead")
 
+    def request_terminal(
+        self,
+        terminal_class: str | TerminalClass,
+        media_type: MediaType,
+        direction: Direction,
+        **options: Any,
+    ) -> Terminal:
+        """A device of that class that nobody uses, else a new terminal, to select afterwards.
+
+        Classes are those of `msp.terminals`, also by name; `options` are for a new terminal. Of a
+        class for files the medium is MULTITRACK. Raises InvalidMediaTypeError for what the call
+        does not carry, TerminalInUseError when all devices are in use, and what
+        `TerminalRegistry.create` raises (MSPI: ITBasicCallControl2::RequestTerminal).
+        """
+        if media_type is not MediaType.MULTITRACK:
+            self.stream(media_type, direction)
+        return request(self._provider.terminals, terminal_class, media_type, direction, **options)
+
+    def select_terminal(self, terminal: Terminal) -> None:
+        """Select a terminal on the stream of its medium and direction, as one would by hand.
+
+        A terminal for both directions goes to both streams. Of a multitrack terminal each track
+        goes to its stream; those that it lacks for the media of the call are created where it can
+        have them. It is all or nothing. Raises InvalidMediaTypeError where the call has no such
+        stream, and what `Stream.select_terminal` raises (MSPI: SelectTerminalOnCall).
+        """
+        select(self, terminal)
+
+    def unselect_terminal(self, terminal: Terminal) -> None:
+        """Take a terminal, or its tracks, off all streams and substreams of this call.
+
+        Tracks stay with their terminal. Raises InvalidTerminalError if it is selected nowhere here
+        (MSPI: UnselectTerminalOnCall).
+        """
+        unselect(self, terminal)
+
     @property
     def participants(self) -> tuple[Participant, ...]:
         """The people who are there now, as `query(ParticipantControl)` tells them."""
@@ -157,7 +198,7 @@ class Call(InterfaceHost):
 
     def stats(self) -> CallStats:
         """What the transports, sessions, streams and people of this call have counted."""
-        return call_stats(self.state, self._media, self.streams, self.roster)
+        return self._media.stats(self.state)
 
     async def wait_connected(self) -> None:
         """Return once the call is connected, or raise what ended it before that.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from .capture_streams import CaptureStream
@@ -12,11 +12,12 @@ from .engine.reception import RemoteSource
 from .engine.rtp_wire import HeaderExtensions
 from .engine.session import RtpSession
 from .engine.session_config import Section, SessionConfig
-from .model import CallSettings, Cause, GoneReason, MediaType
+from .model import CallSettings, CallState, Cause, GoneReason, MediaType
 from .negotiator import Bearer, Negotiator
 from .participants import LocalParticipant, Roster
 from .render_streams import RenderStream
 from .rtp_streams import Stream
+from .stats import CallStats, call_stats
 from .ticker import Ticker
 
 WEBRTC_RTCP_INTERVAL_S = 1.0
@@ -46,15 +47,12 @@ class CallMedia:
         self._now = now
         self._unix_offset_s = unix_offset_s
         self._channels: list[Channel] = []
+        self._last_stats: CallStats | None = None
 
-    def __iter__(self) -> Iterator[Channel]:
-        return iter(tuple(self._channels))
-
-    def __contains__(self, channel: Channel) -> bool:
-        return channel in self._channels
-
-    def __bool__(self) -> bool:
-        return bool(self._channels)
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Those of now; none before the call is connected, and after."""
+        return tuple(self._channels)
 
     @property
     def streams(self) -> tuple[Stream, ...]:
@@ -77,6 +75,7 @@ class CallMedia:
         channel = Channel(bearer.transport, session, self._roster, render, capture)
         bearer.transport.closed = partial(lost, channel)
         if not self._channels:
+            self._last_stats = None
             self._ticker.add(self._tick, ROSTER_CHECK_TICKS)
         self._channels.append(channel)
         for line in bearer.lines:
@@ -126,16 +125,22 @@ class CallMedia:
         for channel in self._channels:
             channel.leave(reason)
 
-    def lost(self, gone: GoneReason, text: str = "") -> None:
-        """Everybody is gone, for that reason; the channels are useless from now on."""
-        for channel in self._channels:
+    def stats(self, state: CallState) -> CallStats:
+        """A snapshot; when nothing is connected any more, that of the end."""
+        return call_stats(state, self._channels, self.streams, self._roster, self._last_stats)
+
+    def lost(self, channels: Iterable[Channel], gone: GoneReason, text: str = "") -> None:
+        """Everybody on these channels is gone, for that reason; they are useless from now on."""
+        if self._last_stats is None:  # while people are there to be asked
+            self._last_stats = self.stats(CallState.CONNECTED)
+        for channel in channels:
             channel.lost(gone, text)
 
     def drop(self, cause: Cause, gone: GoneReason) -> None:
         """End what carries media now; whoever was there leaves with it, for `gone`."""
         if self._channels:
             self._ticker.remove(self._tick)
-        self.lost(gone)
+            self.lost(self._channels, gone)
         self._channels = []
         for stream in self.streams:
             stream.disconnect(cause)

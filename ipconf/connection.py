@@ -50,7 +50,7 @@ class Connection:
     @property
     def carries_media(self) -> bool:
         """Whether a transport is connected."""
-        return bool(self._media)
+        return bool(self._media.channels)
 
     # -- connecting
 
@@ -135,7 +135,7 @@ class Connection:
             text = f"{self._call.identity} was not connected: {reason or 'the far end gave up'}"
             await self.hang_up("", Cause.REMOTE_REQUEST, TransportError(text))
         elif self.state is not CallState.DISCONNECTED:
-            self._media.lost(GoneReason.BYE, reason)
+            self._media.lost(self._media.channels, GoneReason.BYE, reason)
             await self.hang_up("", Cause.REMOTE_REQUEST, None)
 
     async def give_up(self, error: Exception) -> None:
@@ -153,7 +153,7 @@ class Connection:
         return TransportError(f"the call could not be set up ({type(exc).__name__}: {exc})")
 
     def _transport_lost(self, channel: Channel, reason: GoneReason) -> None:
-        channel.lost(reason)
+        self._media.lost([channel], reason)
         vanished = reason is GoneReason.TIMEOUT
         cause = Cause.MEDIA_TIMEOUT if vanished else Cause.REMOTE_REQUEST
         if vanished:  # who closed the connection knows, and may be calling again already
@@ -161,7 +161,7 @@ class Connection:
         self.spawn(self._end_with(channel, cause))
 
     async def _end_with(self, channel: Channel, cause: Cause) -> None:
-        if channel in self._media:
+        if channel in self._media.channels:
             await self.hang_up("", cause, None)
 
     async def finish(self) -> None:

@@ -37,6 +37,10 @@ class MediaServiceProvider:
 
     `identity` is who its calls are in a conference; its CNAME lives as long as the provider.
     `settings` hold for every call that is not given its own. Use it on one event loop.
+
+    A provider of your own derives from this one. It decides what carries its calls
+    (`make_transport`), what they can be asked for besides (`private_interfaces`), and registers the
+    terminals that it brings.
     """
 
     def __init__(
@@ -107,7 +111,7 @@ class MediaServiceProvider:
             )
         ordered = [m for m in CALL_MEDIA if m in wanted]
         call = Call(
-            self, ordered, settings or self.settings, self._make_transport, next(self._numbers)
+            self, ordered, settings or self.settings, self.make_transport, next(self._numbers)
         )
         self._calls.append(call)
         return call
@@ -132,6 +136,28 @@ class MediaServiceProvider:
             raise InvalidStreamError(f"{call.identity} is not an open call of this provider")
         call.receive_tsp_data(message)
 
+    # -- what a provider of your own may override
+
+    def make_transport(self, settings: CallSettings) -> SignalledTransport:
+        """A new transport, not opened yet, for a call with these settings.
+
+        Asked for once for each transport that is offered or answered: one for a bundle, else one
+        for each medium. With `settings.transport` "webrtc" it describes itself by a `WebRtcLine`,
+        with "rtp" by a `PlainLine`.
+        """
+        if settings.transport == "rtp":
+            return UdpTransport(
+                str(settings.rtp_address), settings.port_range, mux=settings.rtcp_mux
+            )
+        return WebRtcTransport(settings, self._certificates.current())
+
+    def private_interfaces(self, call: Call) -> Iterable[object]:
+        """Further objects that `call.query` finds, each by its class; asked for once per call.
+
+        The call is just being made: keep it, and look at it when you are asked something.
+        """
+        return ()
+
     # -- what calls use
 
     def post(self, event: Event) -> None:
@@ -150,10 +176,3 @@ class MediaServiceProvider:
     def _device_changed(self, kind: type[AddressEvent], terminal: Terminal) -> None:
         if self._open:
             self.post(kind(at=self.now(), terminal=terminal))
-
-    def _make_transport(self, settings: CallSettings) -> SignalledTransport:
-        if settings.transport == "rtp":
-            return UdpTransport(
-                str(settings.rtp_address), settings.port_range, mux=settings.rtcp_mux
-            )
-        return WebRtcTransport(settings, self._certificates.current())

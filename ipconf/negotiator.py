@@ -20,9 +20,9 @@ from aiortc.sdp import MediaDescription, SessionDescription
 from .engine.session_config import PayloadFormat
 from .errors import InvalidStateError, NegotiationError
 from .model import CallSettings, MediaType
-from .transports.base import Loss, SignalledTransport
+from .transports.base import Loss, PlainLine, SignalledTransport, WebRtcLine
 from .transports.bundling import bundle_of, transport_line
-from .transports.description import MediaLine, PlainLine, WebRtcLine, write_description
+from .transports.description import MediaLine, write_description
 from .transports.negotiation import (
     EXTENSIONS,
     Agreed,

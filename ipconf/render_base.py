@@ -33,8 +33,8 @@ MEDIA_TIMEOUT_S = 5.0
 """Without a packet for so long a stream is inactive, for MEDIA_TIMEOUT, until one comes."""
 IDLE_S = 2.0
 """Who has sent nothing for so long makes place for others."""
-CROWD_TICKS = 10
-"""Where there are more people than places, it is looked every 100 ms who talks now."""
+CROWD_S = 0.1
+"""Where there are more people than places, it is looked so often who talks, comes and leaves."""
 ENDED_BECAUSE = {
     GoneReason.TIMEOUT: Cause.MEDIA_TIMEOUT,
     GoneReason.CLOSED: Cause.LOCAL_REQUEST,
@@ -55,6 +55,7 @@ class RenderStream(Stream):
         self._decoders: Places[int, SubStream] = Places()
         self._decoded: set[SubStream] = set()
         self._crowded = False
+        self._mapped_at = 0.0
         self._last_packet = 0.0
         self._past_packets = self._past_octets = self._past_frames = 0
         self.refused = 0
@@ -121,8 +122,7 @@ class RenderStream(Stream):
             if substream is None:
                 self.refused += 1
                 return
-            if self._channel is not None:
-                self._settle(Cause.REMOTE_REQUEST)
+            self._people_changed(now)
         self._last_packet = now
         if self._running:
             if not self._active:
@@ -140,12 +140,13 @@ class RenderStream(Stream):
         self._past_packets += source.packets
         self._past_octets += source.octets
         self._past_frames += substream.decoded
-        self._seating.leave(source, self._owner.now())
+        now = self._owner.now()
+        self._seating.leave(source, now)
         if not self._seating.by_source:
             timeout = reason is GoneReason.TIMEOUT
             self._cause = Cause.MEDIA_RECOVERED if timeout else Cause.REMOTE_REQUEST
             self._set_inactive(ENDED_BECAUSE.get(reason, Cause.REMOTE_REQUEST))
-        self._map()
+        self._people_changed(now)
 
     # -- rules
 
@@ -175,9 +176,15 @@ class RenderStream(Stream):
         for substream, _ in self.receivers.items():
             self.receivers.drop(substream)
 
+    def _people_changed(self, now: float) -> None:
+        # Hundreds may come or leave at once, and each look costs as much as there are people.
+        crowded = self._crowded and self._running
+        if not crowded or now - self._mapped_at >= CROWD_S:
+            self._map()
+
     def _map(self) -> None:
         """Find out again who is rendered, and tell it; those who no longer are first."""
-        now = self._owner.now()
+        now = self._mapped_at = self._owner.now()
         decoded = self._choose(now)
         if self._running and self._seating.fill(decoded, self._rank, now):
             decoded = self._choose(now)
@@ -214,14 +221,14 @@ class RenderStream(Stream):
         talked_at = self._owner.roster.talked_at(source)
         return rank_of_talk(talked_at, sends=sends and substream.enabled)
 
-    def _watch(self, now: float, number: int) -> None:
+    def _watch(self, now: float) -> None:
         """What has to be looked at in every tick."""
         if self._active and now - self._last_packet > MEDIA_TIMEOUT_S:
             self._cause = Cause.MEDIA_RECOVERED
             self._set_inactive(Cause.MEDIA_TIMEOUT)
         self.receivers.watch(now)
-        if self._crowded and number % CROWD_TICKS == 0:
-            self._map()
+        if self._crowded:
+            self._people_changed(now)
 
     def _write(
         self, host: Runnable, terminal: Terminal, media: Samples | av.VideoFrame, at: float

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import av
 
+from .audio_render import AudioRenderStream
 from .model import MediaType
 from .pipelines.video_receiver import VideoReceiver
 from .places import Claim, Rank
 from .receivers import Receivers
-from .render_base import CROWD_TICKS, MEDIA_TIMEOUT_S, RenderStream
+from .render_base import MEDIA_TIMEOUT_S, RenderStream
 from .rtp_streams import StreamOwner
 from .substreams import SubStream
 from .windows import Windows
+
+FLOW_TICKS = 10
+"""The roster is told every 100 ms whose video flows."""
 
 
 class VideoRenderStream(RenderStream):
@@ -40,8 +44,9 @@ class VideoRenderStream(RenderStream):
     def _rendered(self, now: float) -> list[SubStream]:
         people = [s for s in self._seating.by_source.values() if s.running]
         windows = self._usable()
-        waiting = {s: self._rank(s, now) for s in people if not s.usable_terminals}
-        self._windows.settle(windows, waiting, now)
+        waiting = [s for s in people if windows and not s.usable_terminals]
+        talk = super()._rank  # pins are for the windows to know
+        self._windows.settle(windows, {s: talk(s, now) for s in waiting}, now)
         self._crowded = 0 < len(windows) < len(waiting)
         shown = set(self._windows.shown.values())
         return [s for s in people if s.usable_terminals or s in shown]
@@ -52,28 +57,51 @@ class VideoRenderStream(RenderStream):
         return super()._rank(substream, now)
 
     def _show(self, substream: SubStream, frame: av.VideoFrame, timestamp: int) -> None:
-        """Render a decoded picture; `timestamp` is its RTP timestamp."""
-        now = self._owner.now()
-        if not self._running or not substream.enabled:
+        """Render a decoded picture when it is due; `timestamp` is its RTP timestamp."""
+        receiver = self.receivers.get(substream)
+        if receiver is None or not self._running or not substream.enabled:
             return
-        for terminal in substream.usable_terminals:
-            self._write(substream, terminal, frame, now)
-        for terminal, shown in self._windows.shown.items():
-            if shown is substream:
-                self._write(self, terminal, frame, now)
+        now = self._owner.now()
+        receiver.held.put(frame, self._due(substream, timestamp, now), now)
+        self._release_due(substream, receiver, now)
+
+    def _due(self, substream: SubStream, timestamp: int, now: float) -> float:
+        """When the sound of that picture is heard; now if there is none, or nobody tells."""
+        source, person = substream.source, substream.participant
+        captured_at = source.wallclock(timestamp) if source is not None else None
+        if captured_at is None or person is None:
+            return now
+        for sound in person.substreams:
+            if isinstance(sound.stream, AudioRenderStream):
+                due = sound.stream.due_with_sound(sound, captured_at, now)
+                if due is not None:
+                    return due
+        return now
+
+    def _release_due(self, substream: SubStream, receiver: VideoReceiver, now: float) -> None:
+        for frame, due in receiver.held.take(now):
+            if not substream.enabled:
+                continue  # muted meanwhile
+            for terminal in substream.usable_terminals:
+                self._write(substream, terminal, frame, due)
+            for terminal, shown in self._windows.shown.items():
+                if shown is substream:
+                    self._write(self, terminal, frame, due)
 
     def _tick(self, now: float, number: int) -> None:
-        self._watch(now, number)
+        self._watch(now)
         channel = self._channel
         if channel is None:
             return
-        if number % CROWD_TICKS == 0:
+        if number % FLOW_TICKS == 0:
             for source in self._seating.by_source:
                 if source.last_rtp is not None and now - source.last_rtp < MEDIA_TIMEOUT_S:
                     self._owner.roster.source_media(source, source.last_rtp)
         for substream, receiver in self.receivers.items():
             assert substream.source is not None  # who is decoded sends
             ssrc = substream.source.ssrc
+            if receiver.held:
+                self._release_due(substream, receiver, now)
             missing = receiver.missing(now)
             if missing:
                 channel.request_resend(ssrc, missing, now)

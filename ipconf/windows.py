@@ -83,20 +83,27 @@ class Windows:
     def settle(
         self, windows: Iterable[Terminal], ranks: Mapping[SubStream, Rank], now: float
     ) -> None:
-        """Give these windows to these people, of whom `ranks` tells how they talk."""
+        """Give these windows to these people, of whom `ranks` tells how they talk.
+
+        What else somebody sends, a second camera, is shown where nobody needs the window.
+        """
         self._forget()
         order = {participant: -number for number, participant in enumerate(self._pins)}
         fixed: dict[Terminal, SubStream] = {}
-        ranked: dict[SubStream, Rank] = {}
-        for substream, rank in ranks.items():
+        ranked = dict(ranks)
+        seen: set[Participant] = set()
+        for substream in sorted(ranks, key=ranks.__getitem__, reverse=True):
             person = substream.participant
-            if person is None or person not in order:
-                ranked[substream] = rank
+            if person is None:
                 continue
-            ranked[substream] = Rank(Claim.CHOSEN, order[person])
-            window = self._pins[person]
-            if window is not None:
-                fixed.setdefault(window, substream)
+            if person in seen:
+                ranked[substream] = Rank(Claim.IDLE)
+            elif person in order:
+                ranked[substream] = Rank(Claim.CHOSEN, order[person])
+                window = self._pins[person]
+                if window is not None:
+                    fixed[window] = substream
+            seen.add(person)
         self._places.settle(windows, ranked, now, fixed)
 
     def _forget(self) -> None:

@@ -13,8 +13,7 @@ from aiortc.sdp import MediaDescription
 from ipconf.engine.session_config import PayloadFormat
 from ipconf.model import CallSettings, MediaType
 from ipconf.negotiator import Negotiator
-from ipconf.transports.base import Loss, SignalledTransport
-from ipconf.transports.description import PlainLine, WebRtcLine
+from ipconf.transports.base import Loss, PlainLine, SignalledTransport, WebRtcLine
 
 AUDIO, VIDEO = MediaType.AUDIO, MediaType.VIDEO
 _FEEDBACK = frozenset({"nack", "nack pli", "ccm fir", "goog-remb"})

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 
+import aioice.ice
+import aioice.stun
 import numpy as np
+import pytest
 from call_ends import Ends, EventLog, provider
 from peers import LIMIT_S, scenario
 from senses import AUDIO, CAPTURE
+from transport_lab import Stranger
 
-from ipconf import Call, CallState, Cause, GoneReason, LoopbackTsp
-from ipconf.events import ParticipantLeft, StreamFailed, TerminalFailed
+from ipconf import Call, CallState, Cause, GoneReason, LoopbackTsp, NetworkImpairment
+from ipconf.events import (
+    CallStateChanged,
+    NewParticipant,
+    ParticipantLeft,
+    ParticipantTimedOut,
+    StreamFailed,
+    TerminalFailed,
+    TspData,
+)
 from ipconf.terminals.base import CaptureTerminal
+from ipconf.transports.reading import read_description
 from ipconf.tsp_data import Connect, Description, Disconnect
 
 
@@ -115,3 +129,52 @@ async def test_a_block_of_the_wrong_shape_fails_its_terminal_alone() -> None:
         assert "read() gives int16" in str(failed.error)
         await bob.hears(440)
         assert not log.of(StreamFailed)
+
+
+@scenario()
+async def test_a_far_end_that_no_longer_consents_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ICE consent (RFC 7675) ends with the network; no RTCP timeout is waited for."""
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.01)
+    monkeypatch.setattr(aioice.stun, "RETRY_RTO", 0.01)
+    async with connected() as (call, alice, bob):
+        log = EventLog(call)
+        if not call.participants:
+            await log.until(NewParticipant)
+        call.query(NetworkImpairment).set_loss(100)
+        left = await log.until(ParticipantTimedOut)
+        assert left.participant is not None and left.participant.name == "Bob"
+        ended = await log.until(CallStateChanged)
+        assert (ended.state, ended.cause) == (CallState.DISCONNECTED, Cause.MEDIA_TIMEOUT)
+        assert call.participants == ()
+
+
+def junk(rng: random.Random) -> list[bytes]:
+    """What a stranger may send: nothing, noise of every first byte, beginnings of RTP and RTCP."""
+    noise = [bytes([first]) + rng.randbytes(rng.randrange(200)) for first in range(256)]
+    rtp = b"\x80\x6f" + rng.randbytes(10)
+    broken_extension = b"\x90\x6f" + rng.randbytes(10) + b"\xbe\xde\xff\xff" + rng.randbytes(8)
+    rtcp = b"\x81\xc8\x00\x06" + rng.randbytes(24)
+    return [b"", *noise, rtp, broken_extension, rtcp, rtcp[:5], rng.randbytes(1600)]
+
+
+@scenario()
+async def test_junk_from_strangers_is_counted_and_disturbs_nobody() -> None:
+    async with provider() as one, provider("Bob") as other, LoopbackTsp(one, other) as tsp:
+        x, y = tsp.pair({AUDIO})
+        alice, bob, log = Ends(x, 440), Ends(y, 880), EventLog(x)
+        with closing(one.events(TspData)) as messages, Stranger() as stranger:
+            await tsp.connect(pair=(x, y))
+            while not isinstance(offer := (await anext(messages)).data, Description):
+                pass
+            (candidate,) = read_description(offer.sdp).media[0].ice_candidates
+            log.forget()
+            stranger.send((candidate.ip, candidate.port), *junk(random.Random(7)))
+        await alice.hears(880)
+        await bob.hears(440)
+        counted = x.stats().transports[0]
+        assert counted.empty == 1
+        assert counted.unauthenticated >= 64  # first bytes 128 to 191
+        assert counted.unknown >= 100
+        assert counted.refused >= 40
+        assert x.state is CallState.CONNECTED
+        assert not log.of(CallStateChanged, StreamFailed, ParticipantLeft, ParticipantTimedOut)

@@ -98,11 +98,18 @@ async def test_leaving_while_connecting() -> None:
 @scenario()
 async def test_after_the_end() -> None:
     async with loopback() as (tsp, x, y):
-        alice, _ = Ends(x, 440), Ends(y)
+        alice, bob = Ends(x, 440), Ends(y, 880)
         await tsp.connect(pair=(x, y))
+        await alice.hears(880)
+        before = x.stats()
         await x.disconnect()
         assert x.state is CallState.DISCONNECTED and x.participants == ()
-        assert x.stats().streams  # still there to be asked
+        after = x.stats()  # still there to be asked
+        assert after.state is CallState.DISCONNECTED
+        assert after.transports[0].received >= before.transports[0].received > 0
+        assert after.sessions[0]["rtp_received"] >= before.sessions[0]["rtp_received"] > 0
+        assert after.participants.keys() == before.participants.keys() and after.participants
+        assert sum(s.packets for s in after.streams) >= sum(s.packets for s in before.streams) > 0
         await x.close()
         assert not alice.tone.in_use
         with pytest.raises(ClosedError, match="create a new call"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +14,35 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LIMIT_S = 60.0
 
-SAYS = {"custom_terminal.py": ["metronome: beat 1", "metronome: beat 2", "metronome: beat 3"]}
+SAYS = {
+    "custom_terminal.py": ["metronome: beat 1", "metronome: beat 2", "metronome: beat 3"],
+    "third_party_provider.py": [
+        "Bob's loudness meter: -20 dBov",
+        "Alice's audio capture: StreamActive",
+        "Alice's audio capture: StreamInactive",
+        "Alice's audio capture: StreamActive",
+    ],
+}
 """The lines that an example prints."""
+
+PUBLIC = {"ipconf", "ipconf.errors", "ipconf.events", "ipconf.private_ifaces"}
+"""What a program may build on, besides terminals and the base of transports."""
+
+
+def _modules_of(path: Path) -> set[str]:
+    """The modules of ours that a program imports."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    imported = {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}
+    return {name for name in imported if name.partition(".")[0] == "ipconf"}
+
+
+@pytest.mark.parametrize("name", sorted(SAYS))
+def test_an_example_is_built_on_what_is_public(name: str) -> None:
+    program = EXAMPLES / name
+    beyond = _modules_of(program) - PUBLIC
+    assert all(m == "ipconf.transports.base" or m.startswith("ipconf.terminals") for m in beyond)
+    borrowed = re.findall(r"(?<!self)\._(?!_)\w+", program.read_text(encoding="utf-8"))
+    assert not borrowed, "private names of others"
 
 
 def test_it_is_known_what_each_example_says() -> None:

@@ -32,6 +32,7 @@ LAYERS = (
     {
         "runnable",
         "rtp_streams",
+        "selection",
         "substreams",
         "seating",
         "failures",

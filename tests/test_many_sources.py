@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 from senses import AUDIO, VIDEO
 from stream_lab import LOUD, Lab, Window, decoders
 
 from ipconf.events import StreamFailed, SubStreamEvent
 from ipconf.model import CallSettings, GoneReason
+from ipconf.render_base import RenderStream
 
 CROWD = 200
 
@@ -141,6 +144,24 @@ def test_who_is_pinned_is_decoded_first() -> None:
 
 
 @pytest.mark.parametrize("medium", [AUDIO, VIDEO], ids=["audio", "video"])
+def test_hundreds_who_leave_at_once_cost_one_look(medium: object) -> None:
+    look = RenderStream._map
+    with decoders(), patch.object(RenderStream, "_map", autospec=True, side_effect=look) as looks:
+        lab = Lab(medium)
+        lab.windows(4)
+        lab.connect()
+        people = crowd(lab, 400)
+        lab.run(1.0)
+        looks.reset_mock()
+        for person in people:
+            del lab.channel.session.sources[person.source.ssrc]
+            person.leave()
+        assert looks.call_count <= 1
+        lab.run(0.2)
+        assert not lab.stream.substreams and not len(lab.stream.receivers)
+
+
+@pytest.mark.parametrize("medium", [AUDIO, VIDEO], ids=["audio", "video"])
 def test_nothing_is_left_of_people_who_come_and_go(medium: object) -> None:
     with decoders():
         lab = Lab(medium, max_decoded_sources=4)
@@ -152,6 +173,7 @@ def test_nothing_is_left_of_people_who_come_and_go(medium: object) -> None:
             for person in people:
                 del lab.channel.session.sources[person.source.ssrc]
                 person.leave(GoneReason.BYE if turn % 2 else GoneReason.TIMEOUT)
+        lab.run(0.1)
         stream = lab.stream
         assert not stream.substreams and not len(stream.receivers) and not stream.active
         assert not stream._decoders.held and not stream._decoders._left and not stream._decoded

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from audio_lab import tone
 
-from ipconf.engine.speakers import SILENT_LEVEL, TalkDetector, level_of
+from ipconf.engine.speakers import SILENT_LEVEL, TalkDetector, level_of, levels_of
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -52,6 +52,14 @@ def test_a_channel_of_silence_takes_3_db():
 def talk(detector, levels, begin=0.0, step=0.02):
     """What `update` says for levels 20 ms apart."""
     return [detector.update(level, begin + i * step) for i, level in enumerate(levels)]
+
+
+def test_the_levels_of_many_blocks_are_those_of_each():
+    rng = np.random.default_rng(3)
+    blocks = [(rng.normal(0, 1, (960, 2)) * 10**p).astype(np.int16) for p in np.arange(-1, 4, 0.1)]
+    blocks += [np.zeros((960, 2), np.int16), np.full((960, 2), -32768, np.int16)]
+    assert levels_of(blocks) == [level_of(block) for block in blocks]
+    assert levels_of(blocks)[-2:] == [127, 0]
 
 
 def test_talk_begins_with_the_second_loud_level():

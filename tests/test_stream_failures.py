@@ -17,7 +17,7 @@ from ipconf.capture_streams import CaptureStream, make_capture_stream
 from ipconf.engine.rtp_wire import RtpPacket
 from ipconf.errors import MediaError
 from ipconf.events import CallMediaEvent, StreamFailed
-from ipconf.model import Cause
+from ipconf.model import Cause, MediaType
 from ipconf.pipelines.video_receiver import VideoReceiver
 from ipconf.pipelines.video_sender import VideoSender
 from ipconf.terminals.base import Samples
@@ -44,13 +44,14 @@ class Attempts:
 # -- arriving
 
 
-def test_no_decoder_for_anybody_is_told_once() -> None:
-    """The formats of the section are unknown here: every receiver fails in the same way."""
-    lab = Lab(AUDIO)
-    lab.formats = (VP8,)
-    lab.windows(1)
+@pytest.mark.parametrize("medium", [AUDIO, VIDEO], ids=["audio", "video"])
+def test_no_decoder_for_anybody_is_told_once(medium: MediaType) -> None:
+    """Whoever comes, every receiver fails in the same way."""
+    lab = Lab(medium)
+    lab.windows(3)
     lab.connect()
-    with patch("ipconf.audio_render.AudioReceiver", Attempts(None)) as attempts:
+    made = "audio_render.AudioReceiver" if medium is AUDIO else "video_render.VideoReceiver"
+    with patch(f"ipconf.{made}", Attempts(None)) as attempts:
         for name in ("ann", "bob", "cat"):
             lab.join(name)
         lab.run(10)
@@ -210,7 +211,7 @@ class NoEncoder:
 
 
 @pytest.mark.parametrize("medium", [AUDIO, VIDEO], ids=["audio", "video"])
-def test_an_encoder_that_breaks_is_told_once_and_tried_again(medium: object) -> None:
+def test_an_encoder_that_breaks_is_told_once_and_tried_again(medium: MediaType) -> None:
     lab = Lab(medium)
     stream, outlet = sending(lab)
     lab.run(2)

@@ -125,6 +125,7 @@ class SubStreamRules(RuleBasedStateMachine):
 
     @invariant()
     def events_pair_up(self) -> None:
+        self.lab.run(0.12)  # in a crowd newcomers wait for a moment
         for event in self.lab.events:
             match event:
                 case NewParticipant() | ParticipantRecovered():

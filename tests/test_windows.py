@@ -31,7 +31,8 @@ def lab() -> Iterator[Lab]:
 
 
 def shown(lab: Lab, windows: list[Window]) -> list[int | None]:
-    """Who is to be seen in the next 100 ms, by window."""
+    """Who is to be seen, by window, once what has changed is noticed."""
+    lab.run(0.1)
     for window in windows:
         window.got.clear()
     lab.run(0.1)
@@ -96,6 +97,7 @@ def test_a_window_is_free_for_others_when_its_person_leaves(lab: Lab) -> None:
     ann, bob = people(lab, "ann", "bob")
     assert shown(lab, windows) == [ann.number]
     ann.leave()
+    lab.run(0.1)
     assert lab.told(SubStreamEvent) == [
         ("SubStreamUnmapped", "ann"),
         ("SubStreamRemoved", "ann"),
@@ -126,6 +128,19 @@ def test_who_is_muted_makes_place(lab: Lab) -> None:
     ann.person.set_enabled(lab.stream, False)
     lab.run(0.2)
     assert shown(lab, windows) == [bob.number]
+
+
+def test_everybody_is_shown_once_before_anybody_is_shown_twice(lab: Lab) -> None:
+    windows = lab.windows(2)
+    camera, screen = people(lab, "ann", "ann")
+    assert shown(lab, windows) == [camera.number, screen.number]
+    (bob,) = people(lab, "bob")
+    assert shown(lab, windows) == [camera.number, bob.number]
+    camera.sends = False
+    lab.run(REST_S)
+    assert shown(lab, windows) == [screen.number, bob.number]
+    lab.control.pin(screen.person, windows[1])
+    assert shown(lab, windows) == [bob.number, screen.number]
 
 
 def test_who_has_a_window_of_their_own_takes_none_of_the_stream(lab: Lab) -> None:

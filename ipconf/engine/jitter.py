@@ -5,7 +5,7 @@ to play next, and its delay is how much later that is played than the fastest pa
 timestamp would have arrived. When nothing is there to play, the position is given up; the next
 packet is played when `DelayEstimator.target_s` says so. That is how delay grows after late packets
 and how it falls back after pauses; in between the player shrinks or stretches sound by
-`surplus_s`.
+`surplus_s`. Where something else than jitter needs more delay, `floor_s` says so.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ class AudioJitterBuffer:
         """After CONCEAL: the packet right behind what is to be concealed, if it is there."""
         self.delay_s = 0.0
         """How much later than the fastest packets would allow the latest packet was played."""
+        self.floor_s = 0.0
+        """The least delay that is wanted, whatever the jitter: pictures may take so long."""
         self.surplus_s = 0.0
         """How much of that is not needed; negative: how much is missing."""
         self.concealed = 0
@@ -84,6 +86,13 @@ class AudioJitterBuffer:
     def target_s(self) -> float:
         """The delay that hides the jitter of late."""
         return self._delay.target_s
+
+    @property
+    def margin_s(self) -> float:
+        """The delay that there is now, or in a pause would be; to compare with `floor_s`."""
+        if self._position is None:
+            return max(self._delay.target_s, self.floor_s)
+        return self.delay_s - self._lead_s
 
     @property
     def playing(self) -> bool:
@@ -144,6 +153,18 @@ class AudioJitterBuffer:
         self._stop()
         return self._wait(now, wanted)
 
+    def timestamp_at(self, now: float) -> int | None:
+        """The RTP timestamp (32 bits) of what is next, if that is pulled at `now`.
+
+        In a pause it is that of the sound which would be played then; None before any sound.
+        """
+        position = self._position
+        if position is None:
+            if self._expected is None:
+                return None
+            position = int(self._due(now))
+        return self._timeline.original(position)
+
     def catch_up(self, now: float) -> None:
         """Skip to what is due now: for a delay too long to be worked off by shrinking sound."""
         due = self._due(now)
@@ -182,7 +203,10 @@ class AudioJitterBuffer:
         self.span = duration
         delay = self._delay
         self.delay_s = now - timestamp / self._clock_rate - delay.base_s
-        self.surplus_s = self.delay_s - delay.target_s - self._lead_s
+        target = delay.target_s
+        if target < self.floor_s:
+            target = self.floor_s
+        self.surplus_s = self.delay_s - target - self._lead_s
         return packet
 
     def _bridge(self, position: int, gap: int, now: float, wanted: int) -> RtpPacket | Playout:
@@ -235,7 +259,8 @@ class AudioJitterBuffer:
     def _due(self, now: float) -> float:
         """The latest timestamp that is due."""
         delay = self._delay
-        lag_s = delay.base_s + delay.target_s + self._lead_s - START_TOLERANCE_S
+        target_s = max(delay.target_s, self.floor_s)
+        lag_s = delay.base_s + target_s + self._lead_s - START_TOLERANCE_S
         return (now - lag_s) * self._clock_rate
 
     def _settle(self, first: int, sequence: int, skipped: int) -> None:

@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING
 from ..model import SdesType
 from .news import NEWS_PER_SECOND
 from .participant import Participant
+from .reception import MAX_PRIVATE_ITEMS
 
 if TYPE_CHECKING:
     from ..rtp_streams import Stream
     from ..substreams import SubStream
     from .reception import RemoteSource
     from .speakers import TalkDetector
-
-MAX_PRIVATE_ITEMS = 16
-"""PRIV prefixes kept of one person, as many as a source may have."""
 
 
 class Share:

@@ -177,11 +177,14 @@ class RemoteSource:
         """The Unix time in seconds at which media with that RTP timestamp was captured.
 
         From the latest sender report (RFC 3550 section 6.4.1), on the sender's clock; None
-        before one came. For timestamps within half a wrap-around of the report.
+        before one came, or if the sender has no such clock. For timestamps within half a
+        wrap-around of the report.
         """
         if self.last_sr is None or not self.clock_rate:
             return None
         ntp, reference, _ = self.last_sr
+        if not ntp:
+            return None
         ticks = ((rtp_timestamp - reference + 0x80000000) & 0xFFFFFFFF) - 0x80000000
         return ntp / 2**32 - NTP_UNIX_OFFSET_S + ticks / self.clock_rate
 

@@ -21,7 +21,7 @@ from .rtcp_receiver import RtcpReceiver
 from .rtcp_sender import RtcpSender
 from .rtcp_timing import LOWER_LAYER_OCTETS
 from .rtp_receiver import RtpReceiver
-from .rtp_wire import parse_rtp
+from .rtp_wire import is_rtcp, parse_rtp
 from .session_config import PayloadFormat, Section, SessionConfig, SessionStats
 from .session_parts import SessionParts
 
@@ -76,7 +76,7 @@ class RtpSession:
 
         Media comes out as `RtpPacket`s of validated sources, in order of arrival. Never raises.
         """
-        if len(datagram) > 1 and 192 <= datagram[1] <= 223:
+        if is_rtcp(datagram):
             return self._receive_rtcp(datagram, now, origin)
         try:
             packet = parse_rtp(datagram, self._extensions)

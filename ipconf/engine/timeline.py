@@ -59,6 +59,10 @@ class Timeline:
             self._newest = timestamp
         return timestamp
 
+    def original(self, timestamp: int) -> int:
+        """The RTP timestamp, 32 bits, that a packet of that place has now."""
+        return (timestamp - self._shift) & _TIMESTAMP_MASK
+
     def _begin(self, timestamp: int, now: float) -> int:
         self._newest = timestamp
         self._heard_at = now

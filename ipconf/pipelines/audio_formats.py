@@ -50,6 +50,10 @@ class AudioFormats:
             packet.timestamp = place
         return True
 
+    def original(self, place: int) -> int:
+        """The timestamp, on the clock of the latest format, of the sound at that place."""
+        return self._clock.original(place)
+
     def duration(self, packet: RtpPacket) -> int:
         """How many samples of 48 kHz a packet of sound plays; 0 if it is malformed."""
         return self._durations[packet.payload_type](packet.payload)

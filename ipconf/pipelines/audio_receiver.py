@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.jitter import AudioJitterBuffer, Playout
+from ..engine.lip_sync import HoldBack
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
 from ..engine.speakers import SILENT_LEVEL, level_of
 from ..errors import MediaError
-from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
+from ..model import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from .audio_formats import AudioFormats
 from .time_scaling import MAX_SHIFT_SAMPLES, STRETCHABLE_SAMPLES, shrink, stretch
 
@@ -74,7 +75,9 @@ class AudioReceiver:
     def __init__(self, formats: tuple[PayloadFormat, ...]) -> None:
         self._formats = AudioFormats(formats)
         self._buffer = AudioJitterBuffer(AUDIO_RATE_HZ, self._formats.duration)
+        self._hold_back = HoldBack()
         self._held = np.empty((0, 1), np.int16)
+        self._pulled_at = 0.0
         self._block: NDArray[np.int16] | None = None
         self._level: int | None = SILENT_LEVEL
         self._unbalanced_since: float | None = None
@@ -99,6 +102,9 @@ class AudioReceiver:
 
         Call it every 20 ms; late and skipped calls only cost delay, which is worked off.
         """
+        self._pulled_at = now
+        if self._buffer.floor_s:
+            self._buffer.floor_s = self._hold_back.floor_at(now)
         samples = self._held
         while len(samples) < AUDIO_FRAME_SAMPLES:
             more = self._next(now, AUDIO_FRAME_SAMPLES - len(samples))
@@ -134,6 +140,23 @@ class AudioReceiver:
     def delay_s(self) -> float:
         """How much later sound is played than the fastest packets would allow, now."""
         return self._buffer.delay_s + len(self._held) / AUDIO_RATE_HZ
+
+    @property
+    def next_sound(self) -> tuple[int, float] | None:
+        """The RTP timestamp with which the next block begins, and when that is pulled.
+
+        In a pause it is what would begin there, were it sound; None before any sound.
+        """
+        when = self._pulled_at + AUDIO_FRAME_S
+        timestamp = self._buffer.timestamp_at(when)
+        if timestamp is None:
+            return None
+        return self._formats.original(timestamp - len(self._held)), when
+
+    def picture_ready(self, late_s: float, now: float) -> None:
+        """A picture of the same person came so late for its sound (negative: early)."""
+        self._hold_back.add(self._buffer.margin_s + late_s, now)
+        self._buffer.floor_s = self._hold_back.floor_at(now)
 
     @property
     def failure(self) -> MediaError | None:

@@ -50,6 +50,12 @@ class MediaClock:
             self._sequence, self._arrival, self._ends = packet.sequence, now, place + samples
         return place & _TIMESTAMP_MASK
 
+    def original(self, place: int) -> int:
+        """The 32-bit timestamp, on the clock of the present format, that has that place."""
+        ahead = (place - self._newest * AUDIO_RATE_HZ // self._rate - self._shift) & _TIMESTAMP_MASK
+        ahead -= ahead >> 31 << 32
+        return (self._newest + ahead * self._rate // AUDIO_RATE_HZ) & _TIMESTAMP_MASK
+
     def _change(self, packet: RtpPacket, rate_hz: int, samples: int, step: int, now: float) -> None:
         first = not self._rate
         self._rate, self._newest = rate_hz, packet.timestamp

@@ -12,6 +12,7 @@ import av
 from ..codecs.base import VideoDecoder
 from ..codecs.registry import create_video_decoder, depacketizer_of, has_codec
 from ..engine.assembly import AssembledFrame, VideoAssembler
+from ..engine.lip_sync import HeldPictures
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
 from ..errors import MediaError
@@ -59,8 +60,6 @@ class VideoReceiver:
 
     concealed_s = 0.0
     """No picture is replaced: the one before stays."""
-    delay_s = 0.0
-    """Pictures are shown as soon as they are decoded."""
 
     def __init__(
         self,
@@ -78,6 +77,8 @@ class VideoReceiver:
         self._decoder_format = self._format
         self._submit = submit
         self._on_frame = on_frame
+        self.held: HeldPictures[av.VideoFrame] = HeldPictures()
+        """Pictures that whoever got them wants to show later; gone with the receiver."""
         self._backlog: deque[tuple[PayloadFormat, AssembledFrame]] = deque()
         self._busy = False
         self._closed = False
@@ -120,6 +121,11 @@ class VideoReceiver:
         return self._counts.decoded
 
     @property
+    def delay_s(self) -> float:
+        """How long the latest picture waits for its sound."""
+        return self.held.delay_s
+
+    @property
     def failure(self) -> Exception | None:
         """Why there are no pictures at all, though they come."""
         return self._last_error if self._errors_in_a_row >= FAILING_PICTURES else None
@@ -133,6 +139,7 @@ class VideoReceiver:
         """Call `on_frame` no more."""
         self._closed = True
         self._backlog.clear()
+        self.held.clear()
 
     def _new_assembler(self) -> VideoAssembler:
         return VideoAssembler(depacketizer_of(self._format), "nack" in self._format.feedback)

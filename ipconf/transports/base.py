@@ -1,7 +1,8 @@
 """What carries the datagrams of one RTP session: the port that a call drives, whatever is below.
 
 A transport hands each RTP or RTCP datagram, decrypted, to `sink`, and takes plain ones in `send`.
-Write your own by deriving from `RtpTransport`: `send` and `close` are all it must have.
+Write your own by deriving from `SignalledTransport`, and give it to calls in the `make_transport`
+of a provider of your own. `RtpTransport` is what of it a connected call uses.
 """
 
 from __future__ import annotations
@@ -9,17 +10,15 @@ from __future__ import annotations
 import enum
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ..model import GoneReason
 
 if TYPE_CHECKING:
-    from aiortc import RTCIceCandidate
+    from aiortc import RTCDtlsParameters, RTCIceCandidate, RTCIceParameters
     from aiortc.sdp import MediaDescription
-
-    from .description import PlainLine, WebRtcLine
 
 
 class TransportState(enum.Enum):
@@ -112,6 +111,28 @@ class RtpTransport(ABC):
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class WebRtcLine:
+    """The transport part of an m-line that goes over ICE and DTLS-SRTP."""
+
+    ice: RTCIceParameters
+    candidates: Sequence[RTCIceCandidate]
+    dtls: RTCDtlsParameters
+    """Fingerprints, and our role: "auto", "client" or "server"."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainLine:
+    """The transport part of an m-line that goes over plain RTP.
+
+    With the same port for both, RTP and RTCP share it (RFC 5761).
+    """
+
+    host: str
+    port: int
+    rtcp_port: int
+
+
 class SignalledTransport(RtpTransport):
     """A transport whose addresses and keys the two ends tell each other in descriptions."""
 
@@ -129,6 +150,9 @@ class SignalledTransport(RtpTransport):
     @abstractmethod
     async def connect(self, remote: MediaDescription, *, offered: bool, role: str) -> None:
         """Reach the far end that wrote `remote`; `offered` if ours was the offer.
+
+        `remote` has what its `describe` told: `host` and `port`, or `ice` and `dtls`. Afterwards
+        `state` is CONNECTED.
 
         Raises TransportError, or ConnectTimeoutError after `connect_timeout_s`.
         """

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiortc import (
-    RTCDtlsParameters,
     RTCIceCandidate,
     RTCIceParameters,
     RTCRtpCodecParameters,
@@ -26,6 +25,7 @@ from ..codecs import h264_profile
 from ..engine.session_config import PayloadFormat
 from ..model import MediaType
 from .audio_lines import PACKET_TIMES, packet_time_lines
+from .base import PlainLine, WebRtcLine
 
 WEBRTC_PROFILE = "UDP/TLS/RTP/SAVPF"
 PLAIN_PROFILE = "RTP/AVP"
@@ -40,25 +40,6 @@ DIRECTIONS = {
     (False, False): "inactive",
 }
 """The direction attribute by (we send, we receive)."""
-
-
-@dataclass(frozen=True, slots=True)
-class WebRtcLine:
-    """The transport part of an m-line that goes over ICE and DTLS-SRTP."""
-
-    ice: RTCIceParameters
-    candidates: Sequence[RTCIceCandidate]
-    dtls: RTCDtlsParameters
-    """Fingerprints, and our role: "auto", "client" or "server"."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlainLine:
-    """The transport part of an m-line that goes over plain UDP."""
-
-    host: str
-    port: int
-    rtcp_port: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,7 @@ from aiortc.sdp import MediaDescription
 
 from ..engine.rtp_wire import is_rtcp
 from ..errors import InvalidStateError, NegotiationError, TransportError
-from .base import SignalledTransport, TransportState
-from .description import PlainLine
+from .base import PlainLine, SignalledTransport, TransportState
 
 Address = tuple[str, int]
 

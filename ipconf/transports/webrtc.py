@@ -19,8 +19,7 @@ from aiortc.sdp import MediaDescription
 
 from ..errors import ConnectTimeoutError, InvalidStateError, NegotiationError, TransportError
 from ..model import CallSettings, GoneReason
-from .base import Loss, SignalledTransport, TransportState
-from .description import WebRtcLine
+from .base import Loss, SignalledTransport, TransportState, WebRtcLine
 from .ice import Address, IceAgent, Stock
 from .srtp import Srtp
 
