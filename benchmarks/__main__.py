@@ -8,12 +8,21 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from . import bench_audio, bench_calls, bench_delay, bench_media, bench_session, bench_transport
+from . import (
+    bench_audio,
+    bench_calls,
+    bench_delay,
+    bench_media,
+    bench_recording,
+    bench_session,
+    bench_transport,
+)
 from .report import Broken, Plan, Row, show, write
 
 BENCHMARKS: dict[str, Callable[[Plan], AsyncIterator[Row]]] = {
     "session": bench_session.run,
     "media": bench_media.run,
+    "recording": bench_recording.run,
     "receive": bench_audio.run_receive,
     "send": bench_audio.run_send,
     "transport": bench_transport.run,

@@ -76,7 +76,7 @@ def _decoding(plan: Plan) -> Row:
     return Row(name, cores, "cores", DECODE_GOAL_CORES)
 
 
-def _pictures(count: int) -> list[av.VideoFrame]:
+def pictures(count: int) -> list[av.VideoFrame]:
     """A moving picture with some noise in it, as cameras have."""
     terminal = TestPictureTerminal("benchmark", width=WIDTH, height=HEIGHT, fps=FRAMES_PER_S)
     rng = np.random.default_rng(1)
@@ -107,7 +107,7 @@ def _cpu_ms(
 
 
 def _encoding(plan: Plan) -> Iterator[Row]:
-    frames = _pictures(plan.pick(300, 60))
+    frames = pictures(plan.pick(300, 60))
     video = offered_formats(MediaType.VIDEO, CallSettings(video_codecs=("VP8", "H264")))
     rivals: dict[str, Callable[[], H264Encoder | Vp8Encoder]] = {
         "VP8": Vp8Encoder,

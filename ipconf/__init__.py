@@ -27,8 +27,9 @@ from .rtp_streams import Stream
 from .stats import CallStats, StreamStats, SubStreamStats
 from .substreams import SubStream
 from .terminals.base import CaptureTerminal, RenderTerminal, Terminal
-from .terminals.files import ClipPlayer, FilePlayback, FileRecorder
+from .terminals.files import ClipPlayer, FilePlayback, FileRecorder, PayloadRecorder
 from .terminals.memory import MediaStreamTerminal
+from .terminals.payloads import Payload, PayloadTerminal
 from .terminals.pictures import TestPictureTerminal
 from .terminals.registry import TerminalClass
 from .terminals.tones import NullTerminal, ToneTerminal
@@ -64,6 +65,9 @@ __all__ = [
     "ParticipantControl",
     "ParticipantStats",
     "ParticipantSubStreamControl",
+    "Payload",
+    "PayloadRecorder",
+    "PayloadTerminal",
     "RenderTerminal",
     "SdesType",
     "SocketTsp",

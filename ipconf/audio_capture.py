@@ -9,8 +9,9 @@ import numpy as np
 from .capture_base import CaptureStream
 from .codecs.base import AudioWishes
 from .codecs.registry import is_comfort_noise
+from .engine.lip_sync import Pace
 from .engine.speakers import level_of
-from .model import AUDIO_RATE_HZ, Cause, MediaType
+from .model import AUDIO_FRAME_S, AUDIO_RATE_HZ, Cause, MediaType
 from .pipelines.audio_sender import AudioSender
 from .pipelines.mixing import mix
 from .rtp_streams import StreamOwner
@@ -36,6 +37,7 @@ class AudioCaptureStream(CaptureStream):
         super().__init__(owner, MediaType.AUDIO)
         self._sender: AudioSender | None = None
         self._next_at = 0.0
+        self._pace = Pace()
         self._listening = False
         self.level = 127
         """Of the latest block read from the terminals, 0 (loudest) .. 127."""
@@ -81,6 +83,7 @@ class AudioCaptureStream(CaptureStream):
         self._sender = None
 
     def _tick(self, now: float, number: int) -> None:
+        began_at = self._pace.tick(now) - AUDIO_FRAME_S
         mixed: Samples | None = None
         for terminal in self._captures():
             samples = self._read(terminal, now)
@@ -88,12 +91,15 @@ class AudioCaptureStream(CaptureStream):
                 mixed = samples if mixed is None else mix([mixed, samples])
         if mixed is None:
             return
-        sent_level = self._send(mixed, now) if self._running else None
+        sent_level = self._send(mixed, began_at, now) if self._running else None
         self.level = level_of(mixed) if sent_level is None else sent_level
         self._owner.roster.local_level(self.level, now)
 
-    def _send(self, samples: Samples, now: float) -> int | None:
-        """Send what is complete; the level of it, which need not be computed twice."""
+    def _send(self, samples: Samples, began_at: float, now: float) -> int | None:
+        """Send what is complete; the level of it, which need not be computed twice.
+
+        The samples began at `began_at`, by the even pace of sound, whenever they were read.
+        """
         channel, agreed = self._channel, self._agreed
         if channel is None or agreed is None or self._failures.blocks(self, now):
             return None
@@ -114,7 +120,7 @@ class AudioCaptureStream(CaptureStream):
                 marker=packet.marker,
                 level=packet.level,
                 voice=packet.level <= VOICE_LEVEL,
-                captured_at=now + packet.begins / AUDIO_RATE_HZ,
+                captured_at=began_at + packet.begins / AUDIO_RATE_HZ,
             )
             self._sent()
         return packets[-1].level if packets else None

@@ -6,9 +6,12 @@ terminals besides.
 
 from __future__ import annotations
 
-from .engine.lip_sync import MEMORY_S, due_at
+from typing import TYPE_CHECKING
+
+from .engine.lip_sync import MEMORY_S, Pace, due_at
 from .engine.rtp_wire import RtpPacket
 from .model import AUDIO_FRAME_S, MediaType
+from .pipelines.audio_payloads import AudioPayloads
 from .pipelines.audio_receiver import AudioReceiver
 from .pipelines.mixing import mix
 from .places import Claim, Rank
@@ -18,6 +21,10 @@ from .rtp_streams import StreamOwner
 from .substreams import SubStream
 from .terminals.base import Samples
 from .ticker import AUDIO_TICKS
+
+if TYPE_CHECKING:
+    from .channel import Channel
+    from .transports.negotiation import Agreed
 
 
 class AudioRenderStream(RenderStream):
@@ -30,6 +37,8 @@ class AudioRenderStream(RenderStream):
     def __init__(self, owner: StreamOwner) -> None:
         super().__init__(owner, MediaType.AUDIO)
         self.receivers = Receivers(self._make_receiver, self.report_stream_failure)
+        self._pace = Pace()
+        self.recorders = Receivers(self._make_recorder, self.report_stream_failure)
 
     def packet_arrived(self, packet: RtpPacket, now: float) -> None:
         super().packet_arrived(packet, now)
@@ -46,27 +55,62 @@ class AudioRenderStream(RenderStream):
         assert self._agreed is not None  # the stream runs
         return AudioReceiver(self._agreed.receive)
 
-    def due_with_sound(self, substream: SubStream, captured_at: float, now: float) -> float | None:
+    def _make_recorder(self, substream: SubStream) -> AudioPayloads:
+        assert self._agreed is not None  # the stream runs
+        return AudioPayloads(self._agreed.receive)
+
+    def connect(self, channel: Channel, agreed: Agreed) -> None:
+        self.recorders.renew()
+        super().connect(channel, agreed)
+
+    def forget(self, substream: SubStream) -> None:
+        super().forget(substream)
+        self.recorders.forget(substream)
+
+    def _retire(self) -> None:
+        super()._retire()
+        for substream, _ in self.recorders.items():
+            if substream not in self._recorded:
+                self.recorders.drop(substream)
+
+    def _push(self, substream: SubStream, packet: RtpPacket, now: float) -> None:
+        if substream in self._recorded:
+            self.recorders.push(substream, packet, now)  # first: it leaves the packet as it is
+        if substream in self._decoded:
+            super()._push(substream, packet, now)
+
+    def recorded_with_sound(
+        self, substream: SubStream, captured_at: float, now: float
+    ) -> float | None:
+        """As `due_with_sound`, for sound that is not decoded."""
+        recorder, source = self.recorders.get(substream), substream.source
+        if recorder is None or source is None or recorder.latest is None:
+            return None
+        timestamp, due = recorder.latest
+        recorded_at = source.wallclock(timestamp)
+        return None if recorded_at is None else due_at(captured_at, due - recorded_at, now)
+
+    def due_with_sound(
+        self, substream: SubStream, captured_at: float, now: float, *, new: bool
+    ) -> float | None:
         """When sound of that instant, on the sender's clock, is heard; None if it is not.
 
-        It is asked when a picture of that person and instant is ready, for which the sound of
-        later ones waits if it comes too late. In a pause it is when sound would be heard.
+        With `new` a picture of that person and instant has just become ready: if that is too late,
+        the sound of later ones waits. In a pause it is when sound would be heard.
         """
         receiver, source = self.receivers.get(substream), substream.source
         if receiver is None or source is None or source.last_rtp is None:
             return None
         if not self._running or not substream.enabled or now - source.last_rtp > MEMORY_S:
             return None
-        following = receiver.next_sound
-        if following is None:
-            return None
-        timestamp, pulled_at = following
-        recorded_at = source.wallclock(timestamp)
+        pulled_at = self._pace.due  # the next block: when the one before it is to be heard
+        timestamp = receiver.next_timestamp(pulled_at)
+        recorded_at = None if timestamp is None else source.wallclock(timestamp)
         if recorded_at is None:
             return None
         due = due_at(captured_at, pulled_at + AUDIO_FRAME_S - recorded_at, now)
-        if due is not None:
-            receiver.picture_ready(now - due, now)
+        if due is not None and new:
+            receiver.picture_ready(now - due, pulled_at, now)
         return due
 
     def _rendered(self, now: float) -> list[SubStream]:
@@ -87,9 +131,9 @@ class AudioRenderStream(RenderStream):
         return rank
 
     def _tick(self, now: float, number: int) -> None:
-        self._watch(now)
+        self._watch(now, number)
         heard: list[Samples] = []
-        due = now + AUDIO_FRAME_S
+        due = self._pace.tick(now)
         roster = self._owner.roster
         for substream, receiver in self.receivers.items():
             try:
@@ -107,8 +151,18 @@ class AudioRenderStream(RenderStream):
             heard.append(samples)
             for terminal in substream.usable_terminals:
                 self._write(substream, terminal, samples, due)
+        self._record(now)
         if not heard:
             return
         block = heard[0] if len(heard) == 1 else mix(heard)
         for terminal in self._usable():
             self._write(self, terminal, block, due)
+
+    def _record(self, now: float) -> None:
+        """Give payloads to those who take them; what a muted person says is lost."""
+        for substream, recorder in self.recorders.items():
+            payloads = recorder.pull(now)
+            if payloads and substream.enabled:
+                for terminal in substream.payload_terminals:
+                    for payload, due in payloads:
+                        self._write_payload(terminal, payload, due)

@@ -107,11 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument(
         "--duration", type=_duration, default=DEFAULT_DURATION_S, metavar="SECONDS",
-        help="how long the call lasts (%(default)g)",
+        help=f"how long the call lasts, {MIN_DURATION_S:g} to {MAX_DURATION_S:g} (%(default)g)",
     )  # fmt: skip
     demo.add_argument(
         "--loss", type=_loss, default=0.0, metavar="PERCENT",
-        help="share of all datagrams that Bob's network loses, each way (%(default)g)",
+        help="share of all datagrams that Bob's network loses, each way, up to "
+        f"{MAX_LOSS_PERCENT:g} (%(default)g)",
     )  # fmt: skip
     demo.add_argument(
         "--record", type=Path, default=Path("recordings", f"{datetime.now():%Y-%m-%d-%H%M%S}"),

@@ -56,7 +56,6 @@ class Cause(enum.Enum):
     REMOTE_REQUEST = "remote request"
     MEDIA_TIMEOUT = "media timeout"
     MEDIA_RECOVERED = "media recovered"
-    QUALITY_OF_SERVICE = "quality of service"
 
 
 class CallState(enum.Enum):

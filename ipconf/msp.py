@@ -11,8 +11,8 @@ from typing import Self, TypeVar
 from .call import Call
 from .errors import ClosedError, InvalidMediaTypeError, InvalidStreamError
 from .event_hub import EventHub, EventStream
-from .events import AddressEvent, CallEvent, Event
-from .model import CallSettings, Identity, MediaType
+from .events import AddressEvent, CallEvent, Event, NewStream
+from .model import CallSettings, Cause, Identity, MediaType
 from .terminals.base import Terminal
 from .terminals.registry import TerminalRegistry
 from .ticker import Ticker
@@ -100,7 +100,7 @@ class MediaServiceProvider:
 
         `media` is what the call may ever carry: a medium without terminals costs nothing until a
         terminal is selected. Raises InvalidMediaTypeError when there is none, or one unknown, and
-        ClosedError outside `async with`.
+        ClosedError outside `async with`. `NewStream` tells the provider's listeners of each stream.
         """
         if not self._open:
             raise ClosedError("use the provider inside `async with`; it is not open")
@@ -114,6 +114,8 @@ class MediaServiceProvider:
             self, ordered, settings or self.settings, self.make_transport, next(self._numbers)
         )
         self._calls.append(call)
+        for stream in call.streams:
+            call.post(NewStream, stream=stream, cause=Cause.UNKNOWN)
         return call
 
     def events(self, *kinds: type[E]) -> EventStream[E]:

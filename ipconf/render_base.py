@@ -24,6 +24,7 @@ from .seating import Seating
 from .stats import StreamStats
 from .substreams import SubStream
 from .terminals.base import Samples, Terminal
+from .terminals.payloads import Payload, PayloadTerminal
 
 if TYPE_CHECKING:
     from .channel import Channel
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 MEDIA_TIMEOUT_S = 5.0
 """Without a packet for so long a stream is inactive, for MEDIA_TIMEOUT, until one comes."""
+WATCH_TICKS = 10
+"""Whether what decodes still works is looked at every 100 ms."""
 IDLE_S = 2.0
 """Who has sent nothing for so long makes place for others."""
 CROWD_S = 0.1
@@ -54,6 +57,7 @@ class RenderStream(Stream):
         self._seating = Seating(self)
         self._decoders: Places[int, SubStream] = Places()
         self._decoded: set[SubStream] = set()
+        self._recorded: set[SubStream] = set()  # whose payloads a terminal takes
         self._crowded = False
         self._mapped_at = 0.0
         self._last_packet = 0.0
@@ -104,7 +108,7 @@ class RenderStream(Stream):
             bit_rate_bps=sum(s.bit_rate_bps for s in shares),
             frame_rate=sum(s.frame_rate for s in shares),
             level_dbov=max(levels, default=None),
-            decoders=len(self.receivers),
+            decoders=self._count_decoders(),
             undecoded=self.undecoded,
             refused=self.refused,
             substreams=shares,
@@ -127,8 +131,8 @@ class RenderStream(Stream):
         if self._running:
             if not self._active:
                 self._set_active()
-            if substream in self._decoded:
-                self.receivers.push(substream, packet, now)
+            if substream in self._decoded or substream in self._recorded:
+                self._push(substream, packet, now)
             else:
                 self.undecoded += 1
 
@@ -147,6 +151,10 @@ class RenderStream(Stream):
             self._cause = Cause.MEDIA_RECOVERED if timeout else Cause.REMOTE_REQUEST
             self._set_inactive(ENDED_BECAUSE.get(reason, Cause.REMOTE_REQUEST))
         self._people_changed(now)
+
+    def forget(self, substream: SubStream) -> None:
+        """Somebody else is on the substream from now on, or nobody."""
+        self.receivers.forget(substream)
 
     # -- rules
 
@@ -185,31 +193,39 @@ class RenderStream(Stream):
     def _map(self) -> None:
         """Find out again who is rendered, and tell it; those who no longer are first."""
         now = self._mapped_at = self._owner.now()
-        decoded = self._choose(now)
-        if self._running and self._seating.fill(decoded, self._rank, now):
-            decoded = self._choose(now)
-        if self._running or not self._warm_in_pause:
-            for substream, _ in self.receivers.items():
-                if substream not in decoded:
-                    self.receivers.drop(substream)
-        self._decoded = decoded
+        mapped = self._choose(now)
+        if self._running and self._seating.fill(mapped, self._rank, now):
+            mapped = self._choose(now)
+        self._retire()
         roster, substreams = self._owner.roster, self.substreams
         for substream in substreams:
-            if substream not in decoded:
+            if substream not in mapped:
                 roster.substream_unmapped(substream, now)
         for substream in substreams:
-            if substream in decoded:
+            if substream in mapped:
                 roster.substream_mapped(substream, now)
 
     def _choose(self, now: float) -> set[SubStream]:
-        """Whom to decode: those who are rendered, if they are too many the ones who talk."""
+        """Who is decoded or recorded. Decoded are those who are rendered, if they are too many the
+        ones who talk.
+        """
         rendered = self._rendered(now)
         candidates = rendered if self._running else ()
         ranks = {substream: self._rank(substream, now) for substream in candidates}
         limit = self._owner.settings.max_decoded_sources
         self._crowded = self._crowded or len(ranks) > limit
         self._decoders.settle(range(limit), ranks, now)
-        return set(self._decoders.held.values())
+        self._decoded = set(self._decoders.held.values())
+        people = self._seating.by_source.values() if self._running else ()
+        self._recorded = {s for s in people if s.running and s.payload_terminals}
+        return self._decoded | self._recorded
+
+    def _retire(self) -> None:
+        """Do without the receivers of those who are no longer decoded."""
+        if self._running or not self._warm_in_pause:
+            for substream, _ in self.receivers.items():
+                if substream not in self._decoded:
+                    self.receivers.drop(substream)
 
     def _rank(self, substream: SubStream, now: float) -> Rank:
         """How much somebody deserves a place where there are not enough."""
@@ -221,12 +237,13 @@ class RenderStream(Stream):
         talked_at = self._owner.roster.talked_at(source)
         return rank_of_talk(talked_at, sends=sends and substream.enabled)
 
-    def _watch(self, now: float) -> None:
+    def _watch(self, now: float, number: int) -> None:
         """What has to be looked at in every tick."""
         if self._active and now - self._last_packet > MEDIA_TIMEOUT_S:
             self._cause = Cause.MEDIA_RECOVERED
             self._set_inactive(Cause.MEDIA_TIMEOUT)
-        self.receivers.watch(now)
+        if number % WATCH_TICKS == 0:
+            self.receivers.watch(now)
         if self._crowded:
             self._people_changed(now)
 
@@ -237,6 +254,18 @@ class RenderStream(Stream):
             terminal.render(host, media, at)  # type: ignore[attr-defined]
         except Exception as exc:  # a terminal is anybody's code; its fault stays its own
             terminal.fail(exc)
+
+    def _write_payload(self, terminal: PayloadTerminal, payload: Payload, at: float) -> None:
+        try:
+            terminal.write_payload(payload, at)
+        except Exception as exc:  # as above
+            terminal.fail(exc)
+
+    def _push(self, substream: SubStream, packet: RtpPacket, now: float) -> None:
+        self.receivers.push(substream, packet, now)
+
+    def _count_decoders(self) -> int:
+        return len(self.receivers)
 
     @abstractmethod
     def _rendered(self, now: float) -> list[SubStream]:

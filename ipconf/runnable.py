@@ -20,6 +20,7 @@ from .events import TerminalEvent
 from .model import Cause, Direction, MediaType
 from .private_ifaces import InterfaceHost
 from .terminals.base import CaptureTerminal, RenderTerminal, Terminal
+from .terminals.payloads import PayloadTerminal
 
 
 class RateMeter:
@@ -57,6 +58,8 @@ class Runnable(InterfaceHost, ABC):
     direction: Direction
     identity: str
     max_terminals: int | None = None
+    takes_payloads = False
+    """Whether media are those of one person, so that terminals may have them undecoded."""
 
     def __init__(self, offered: Iterable[object] = ()) -> None:
         super().__init__(offered)
@@ -104,12 +107,18 @@ class Runnable(InterfaceHost, ABC):
                 f"{terminal.identity} has tracks; select the one for {self.media_type.value} of "
                 f"its `tracks` on {self.identity}"
             )
-        wanted = CaptureTerminal if self.direction is Direction.CAPTURE else RenderTerminal
+        renders = self.direction is Direction.RENDER
+        wanted = (RenderTerminal, PayloadTerminal) if renders else CaptureTerminal
         if terminal.media_type is not self.media_type or not isinstance(terminal, wanted):
             raise InvalidTerminalError(
                 f"{terminal.identity} is for {terminal.media_type.value} "
                 f"{terminal.direction.value}; {self.identity} takes a terminal for "
                 f"{self.media_type.value} {self.direction.value}"
+            )
+        if isinstance(terminal, PayloadTerminal) and not self.takes_payloads:
+            raise InvalidTerminalError(
+                f"{terminal.identity} takes what one person sends, undecoded, and {self.identity} "
+                "is everybody's; select it on the substream of that person"
             )
         if terminal in self._terminals:
             raise InvalidTerminalError(f"{terminal.identity} is already on {self.identity}")

@@ -40,7 +40,7 @@ class Seating:
     @property
     def any_terminal(self) -> bool:
         """Whether one of them has a terminal that works."""
-        return any(s.usable_terminals for s in self._all)
+        return any(s.has_terminal for s in self._all)
 
     def create(self) -> SubStream:
         """An empty substream; MaxStreamsError if there are too many."""
@@ -82,16 +82,16 @@ class Seating:
         return substream
 
     def fill(
-        self, decoded: set[SubStream], rank: Callable[[SubStream, float], Rank], now: float
+        self, mapped: set[SubStream], rank: Callable[[SubStream, float], Rank], now: float
     ) -> bool:
-        """Move people who are not decoded to empty substreams that have a terminal; True if any."""
-        places = [s for s in self._empty if s.running and s.usable_terminals]
+        """Move people who are not mapped to empty substreams that have a terminal; True if any."""
+        places = [s for s in self._empty if s.running and s.has_terminal]
         if not places:
             return False
         waiting = [
             (rank(substream, now), source)
             for source, substream in self.by_source.items()
-            if substream not in decoded
+            if substream not in mapped
             and substream.running
             and not (substream.created or substream.terminals)
         ]
@@ -104,7 +104,7 @@ class Seating:
     def leave(self, source: RemoteSource, now: float) -> None:
         """Take a source off its substream."""
         substream = self.by_source.pop(source)
-        self._stream.receivers.forget(substream)
+        self._stream.forget(substream)
         self._stream.owner.roster.substream_removed(substream, now)
         if substream.created:
             substream.carry(None, now)

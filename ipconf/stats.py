@@ -37,7 +37,7 @@ class SubStreamStats:
     concealed_s: float = 0.0
     """Sound that was missing and replaced."""
     delay_s: float = 0.0
-    """What the jitter buffer adds."""
+    """What the jitter buffer adds; of pictures, how long the latest waits for its sound."""
     bit_rate_bps: float = 0.0
     frame_rate: float = 0.0
 

@@ -16,6 +16,7 @@ from .participants import Participant
 from .runnable import RateMeter, Runnable, Wish
 from .stats import SubStreamStats
 from .terminals.base import Terminal
+from .terminals.payloads import PayloadTerminal
 
 if TYPE_CHECKING:
     from .render_base import RenderStream
@@ -26,6 +27,7 @@ class SubStream(Runnable):
     """One person's share of an arriving stream; `created` if the application made it."""
 
     direction = Direction.RENDER
+    takes_payloads = True
 
     def __init__(self, stream: RenderStream, identity: str, *, created: bool = False) -> None:
         super().__init__()
@@ -56,8 +58,18 @@ class SubStream(Runnable):
 
     @property
     def usable_terminals(self) -> list[Terminal]:
-        """The terminals of this substream that have not failed."""
-        return self._usable()
+        """The terminals of this substream that want decoded media, and have not failed."""
+        return [t for t in self._usable() if not isinstance(t, PayloadTerminal)]
+
+    @property
+    def payload_terminals(self) -> list[PayloadTerminal]:
+        """Those that want payloads, likewise."""
+        return [t for t in self._usable() if isinstance(t, PayloadTerminal)]
+
+    @property
+    def has_terminal(self) -> bool:
+        """Whether there is a terminal of either kind that works."""
+        return bool(self._usable())
 
     @property
     def enabled(self) -> bool:

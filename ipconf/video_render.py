@@ -6,9 +6,13 @@ fewer of them than people, `windows` says who is shown.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import av
 
 from .audio_render import AudioRenderStream
+from .engine.assembly import AssembledFrame
+from .engine.session_config import PayloadFormat
 from .model import MediaType
 from .pipelines.video_receiver import VideoReceiver
 from .places import Claim, Rank
@@ -16,6 +20,7 @@ from .receivers import Receivers
 from .render_base import MEDIA_TIMEOUT_S, RenderStream
 from .rtp_streams import StreamOwner
 from .substreams import SubStream
+from .terminals.payloads import Payload
 from .windows import Windows
 
 FLOW_TICKS = 10
@@ -39,7 +44,21 @@ class VideoRenderStream(RenderStream):
         def show(frame: av.VideoFrame, timestamp: int) -> None:
             self._show(substream, frame, timestamp)
 
-        return VideoReceiver(self._agreed.receive, self._owner.submit, show)
+        def record(payload_format: PayloadFormat, frame: AssembledFrame) -> None:
+            self._record(substream, payload_format, frame)
+
+        receiver = VideoReceiver(self._agreed.receive, self._owner.submit, show, record)
+        receiver.decoding = substream in self._decoded
+        return receiver
+
+    def _retire(self) -> None:
+        for substream, receiver in self.receivers.items():
+            if substream not in self._decoded and substream not in self._recorded:
+                self.receivers.drop(substream)
+            receiver.decoding = substream in self._decoded
+
+    def _count_decoders(self) -> int:
+        return sum(receiver.decoding for _, receiver in self.receivers.items())
 
     def _rendered(self, now: float) -> list[SubStream]:
         people = [s for s in self._seating.by_source.values() if s.running]
@@ -47,7 +66,8 @@ class VideoRenderStream(RenderStream):
         waiting = [s for s in people if windows and not s.usable_terminals]
         talk = super()._rank  # pins are for the windows to know
         self._windows.settle(windows, {s: talk(s, now) for s in waiting}, now)
-        self._crowded = 0 < len(windows) < len(waiting)
+        fewest = 1 if any(window.records for window in windows) else len(windows)
+        self._crowded = 0 < fewest < len(waiting)
         shown = set(self._windows.shown.values())
         return [s for s in people if s.usable_terminals or s in shown]
 
@@ -62,21 +82,55 @@ class VideoRenderStream(RenderStream):
         if receiver is None or not self._running or not substream.enabled:
             return
         now = self._owner.now()
-        receiver.held.put(frame, self._due(substream, timestamp, now), now)
+        receiver.held.put(frame, timestamp, self._due(substream, timestamp, now, new=True), now)
         self._release_due(substream, receiver, now)
 
-    def _due(self, substream: SubStream, timestamp: int, now: float) -> float:
+    def _due(self, substream: SubStream, timestamp: int, now: float, *, new: bool) -> float:
         """When the sound of that picture is heard; now if there is none, or nobody tells."""
+        for stream, sound, captured_at in self._sound_of(substream, timestamp):
+            due = stream.due_with_sound(sound, captured_at, now, new=new)
+            if due is not None:
+                return due
+        return now
+
+    def _sound_of(
+        self, substream: SubStream, timestamp: int
+    ) -> Iterator[tuple[AudioRenderStream, SubStream, float]]:
+        """Where a person's sound is, and when that picture was captured; nothing if nobody tells.
+
+        The time is on the sender's clock.
+        """
         source, person = substream.source, substream.participant
         captured_at = source.wallclock(timestamp) if source is not None else None
-        if captured_at is None or person is None:
-            return now
-        for sound in person.substreams:
-            if isinstance(sound.stream, AudioRenderStream):
-                due = sound.stream.due_with_sound(sound, captured_at, now)
-                if due is not None:
-                    return due
-        return now
+        if captured_at is not None and person is not None:
+            for sound in person.substreams:
+                if isinstance(sound.stream, AudioRenderStream):
+                    yield sound.stream, sound, captured_at
+
+    def _record(
+        self, substream: SubStream, payload_format: PayloadFormat, frame: AssembledFrame
+    ) -> None:
+        """Give an encoded picture to those who take them so, if they have the ones before it."""
+        receiver = self.receivers.get(substream)
+        if receiver is None:
+            return
+        wanted = substream.payload_terminals if self._running and substream.enabled else []
+        takers = receiver.payloads.takers(wanted, frame.key_frame)
+        if wanted:
+            due = receiver.payloads.due(frame, self._due_recorded(substream, frame))
+            payload = Payload(
+                frame.data, payload_format, frame.timestamp, key_frame=frame.key_frame
+            )
+            for terminal in takers:
+                self._write_payload(terminal, payload, due)
+
+    def _due_recorded(self, substream: SubStream, frame: AssembledFrame) -> float | None:
+        """When the sound of that picture is due that is recorded with it, if there is some."""
+        for stream, sound, captured_at in self._sound_of(substream, frame.timestamp):
+            due = stream.recorded_with_sound(sound, captured_at, frame.arrival)
+            if due is not None:
+                return due
+        return None
 
     def _release_due(self, substream: SubStream, receiver: VideoReceiver, now: float) -> None:
         for frame, due in receiver.held.take(now):
@@ -89,7 +143,7 @@ class VideoRenderStream(RenderStream):
                     self._write(self, terminal, frame, due)
 
     def _tick(self, now: float, number: int) -> None:
-        self._watch(now)
+        self._watch(now, number)
         channel = self._channel
         if channel is None:
             return
@@ -101,6 +155,8 @@ class VideoRenderStream(RenderStream):
             assert substream.source is not None  # who is decoded sends
             ssrc = substream.source.ssrc
             if receiver.held:
+                due = self._due(substream, receiver.held.next_timestamp, now, new=False)
+                receiver.held.retime(due, now)
                 self._release_due(substream, receiver, now)
             missing = receiver.missing(now)
             if missing:

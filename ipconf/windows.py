@@ -2,7 +2,8 @@
 
 Pinned people come first, in the order of their pinning; the rest of the windows go to who talked
 last (`places`). A pin is about a person, not about a source: it holds while they pause, and over a
-timeout from which they return.
+timeout from which they return. A recorder is no window: all recorders see the one person who would
+have the only window.
 """
 
 from __future__ import annotations
@@ -36,12 +37,16 @@ class Windows:
         self._changed = changed
         self._may_return = may_return
         self._places: Places[Terminal, SubStream] = Places()
+        self._lead: Places[None, SubStream] = Places()
+        self._recorders: tuple[Terminal, ...] = ()
         self._pins: dict[Participant, Terminal | None] = {}
 
     @property
     def shown(self) -> Mapping[Terminal, SubStream]:
-        """Who is in which window now."""
-        return dict(self._places.held)
+        """Who is in which window now, and before which recorder."""
+        leaders = self._lead.held.values()
+        recorded = {terminal: leader for terminal in self._recorders for leader in leaders}
+        return {**self._places.held, **recorded}
 
     @property
     def pinned(self) -> tuple[Participant, ...]:
@@ -63,7 +68,7 @@ class Windows:
         if not participant.present:
             raise InvalidStateError(f"{participant.name} is not in the call: pin who is there")
         if terminal is not None:
-            if terminal not in self._stream.terminals:
+            if terminal not in self._stream.terminals or terminal.records:
                 raise InvalidTerminalError(
                     f"{terminal.identity} is no window of {self._stream.identity}; select it there"
                 )
@@ -104,7 +109,10 @@ class Windows:
                 if window is not None:
                     fixed[window] = substream
             seen.add(person)
-        self._places.settle(windows, ranked, now, fixed)
+        terminals = tuple(windows)
+        self._places.settle([t for t in terminals if not t.records], ranked, now, fixed)
+        self._recorders = tuple(t for t in terminals if t.records)
+        self._lead.settle([None] if self._recorders else [], ranked, now)
 
     def _forget(self) -> None:
         for participant in tuple(self._pins):

@@ -136,10 +136,14 @@ async def test_a_far_end_that_no_longer_consents_is_gone(monkeypatch: pytest.Mon
     """ICE consent (RFC 7675) ends with the network; no RTCP timeout is waited for."""
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.01)
     monkeypatch.setattr(aioice.stun, "RETRY_RTO", 0.01)
-    async with connected() as (call, alice, bob):
-        log = EventLog(call)
-        if not call.participants:
+    async with provider() as one, provider("Bob") as other:
+        async with LoopbackTsp(one, other) as tsp:
+            call, far = tsp.pair({AUDIO})
+            log = EventLog(call)
+            Ends(call, 440), Ends(far, 880)
+            await tsp.connect(pair=(call, far))
             await log.until(NewParticipant)
+        # Without signalling from here on: the far end, which loses us too, could tell of it first.
         call.query(NetworkImpairment).set_loss(100)
         left = await log.until(ParticipantTimedOut)
         assert left.participant is not None and left.participant.name == "Bob"

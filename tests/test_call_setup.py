@@ -98,7 +98,7 @@ async def test_leaving_while_connecting() -> None:
 @scenario()
 async def test_after_the_end() -> None:
     async with loopback() as (tsp, x, y):
-        alice, bob = Ends(x, 440), Ends(y, 880)
+        alice, _ = Ends(x, 440), Ends(y, 880)
         await tsp.connect(pair=(x, y))
         await alice.hears(880)
         before = x.stats()

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import re
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from senses import AUDIO, VIDEO
 import ipconf
 from ipconf import CallState, Identity, LoopbackTsp, MediaServiceProvider, workers
 from ipconf import errors as e
-from ipconf.events import TspData
+from ipconf.events import NewStream, TspData
 from ipconf.tsp_data import Candidate, Connect, Description, Disconnect
 from ipconf.workers import MAX_WORKERS, Workers
 
@@ -163,7 +164,8 @@ async def test_a_provider_is_entered_once_and_closed_as_often_as_one_likes() -> 
         assert msp.calls == (call,)
         await msp.close()
         await msp.close()
-        assert msp.calls == () and [event async for event in events] == []
+        assert msp.calls == ()
+        assert [type(event) async for event in events] == [NewStream] * len(call.streams)
         with pytest.raises(e.ClosedError, match="not open"):
             msp.create_call()
     with pytest.raises(e.ClosedError, match="make a new one"):
@@ -232,3 +234,14 @@ def test_what_documents_and_examples_import_is_exported(folder: str) -> None:
     for page in pages:
         modules = {p.stem for p in (ROOT / "ipconf").iterdir()}
         assert _imports_of(page) <= {*ipconf.__all__, *modules}, page.name
+
+
+@scenario()
+async def test_each_stream_of_a_new_call_is_told() -> None:
+    async with provider("Alice") as msp:
+        with closing(msp.events(NewStream)) as news:
+            call = msp.create_call({AUDIO, VIDEO})
+            told = [await anext(news) for _ in call.streams]
+        assert call.state is CallState.IDLE
+        assert [event.stream for event in told] == list(call.streams)
+        assert {event.call for event in told} == {call}

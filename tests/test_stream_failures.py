@@ -141,7 +141,7 @@ def test_sound_that_never_decodes_is_given_up_for_a_while() -> None:
         lab.run(19)
     assert lab.told(StreamFailed) == [BROKEN]
     assert Deaf.tried < 2 * 20 * 50 * 0.6  # half of the time it is at rest
-    lab.run(2)
+    lab.run(2.5)
     assert lab.stream.receivers.get(bob.substream).decoded > 0
     assert ear.got
     loudness(ear)

@@ -95,7 +95,8 @@ def test_classes_are_found_by_category(install: Install) -> None:
     assert registry.superclasses == ("streaming", "video", "file", "wind instruments")
     assert registry.classes(superclass="wind instruments") == ("whistle",)
     assert registry.classes(VIDEO, "wind instruments") == ()
-    assert registry.classes(superclass="file") == ("clip", "file playback", "file recording")
+    files = ("clip", "file playback", "file recording", "payload recording")
+    assert registry.classes(superclass="file") == files
 
 
 def test_broken_plugins_are_reported_and_left_out(

@@ -31,10 +31,11 @@ def test_the_built_in_classes() -> None:
     registry = TerminalRegistry()
     assert registry.static == ()
     built_in = ("media stream", "null", "tone", "test picture", "clip")
-    assert registry.classes() == (*built_in, "file playback", "file recording")
+    files = ("file playback", "file recording", "payload recording")
+    assert registry.classes() == (*built_in, *files)
     assert registry.classes(AUDIO) == ("media stream", "null", "tone", "clip")
     assert registry.classes(VIDEO) == ("media stream", "null", "test picture")
-    assert registry.classes(MediaType.MULTITRACK) == ("file playback", "file recording")
+    assert registry.classes(MediaType.MULTITRACK) == files
 
 
 def test_create_passes_the_options_on() -> None:

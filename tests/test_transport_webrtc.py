@@ -394,7 +394,7 @@ async def test_media_that_overtakes_the_handshake_is_kept() -> None:
 
         def dtls_is_late(data: bytes) -> None:
             if 19 < data[0] < 64:
-                loop.call_later(0.02, stock, data)
+                loop.call_later(0.1, stock, data)
             else:
                 stock(data)
 

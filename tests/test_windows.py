@@ -40,6 +40,12 @@ def shown(lab: Lab, windows: list[Window]) -> list[int | None]:
     return [window.shows() for window in windows]
 
 
+class Tape(Window):
+    """Records."""
+
+    records = True
+
+
 def people(lab: Lab, *names: str) -> list[Sender]:
     senders = [lab.join(name) for name in names]
     lab.run(REST_S)
@@ -248,3 +254,33 @@ def test_a_paused_stream_shows_the_same_people_when_it_goes_on(lab: Lab) -> None
         ("SubStreamMapped", "bob")
     ]
     assert shown(lab, windows) == [bob.number]
+
+
+def test_a_recorder_takes_nobody_s_window(lab: Lab) -> None:
+    """It sees who would be shown in the only window: the pinned one, or who talked last."""
+    windows = lab.windows(1)
+    tape, copy = Tape(), Tape()
+    for recorder in (tape, copy):
+        lab.stream.select_terminal(recorder)
+    (ann,) = people(lab, "ann")
+    assert shown(lab, [*windows, tape, copy]) == [ann.number] * 3
+    windows += lab.windows(1)
+    (bob,) = people(lab, "bob")
+    bob.talk(0.5)
+    lab.run(REST_S)
+    assert shown(lab, [*windows, tape, copy]) == [ann.number, *[bob.number] * 3]
+    lab.stream.query(Windows).pin(ann.person)
+    assert shown(lab, [*windows, tape, copy]) == [ann.number, bob.number, ann.number, ann.number]
+    with pytest.raises(InvalidTerminalError, match="no window"):
+        lab.stream.query(Windows).pin(bob.person, tape)
+
+
+def test_a_recorder_alone_follows_who_talks(lab: Lab) -> None:
+    tape = Tape()
+    lab.stream.select_terminal(tape)
+    _, bob = people(lab, "ann", "bob")
+    bob.talk(0.5)
+    lab.run(REST_S)
+    assert shown(lab, [tape]) == [bob.number]
+    lab.stream.unselect_terminal(tape)
+    assert not lab.stream.query(Windows).shown

@@ -1,4 +1,6 @@
-"""How long an Opus packet plays, read from its first two bytes (RFC 6716 section 3)."""
+"""How long an Opus packet plays, read from its first two bytes (RFC 6716 section 3), and packets
+without sound for files, which must not have gaps (RFC 7845 section 4.1).
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,14 @@ MAX_PACKET_SAMPLES = AUDIO_RATE_HZ * 120 // 1000
 """A packet holds at most 120 ms (RFC 6716 section 3.2.5)."""
 MAX_PAUSE_BYTES = 2
 """So short are packets of which the decoder makes nothing but comfort noise."""
+GAP_SAMPLES = AUDIO_RATE_HZ // 400
+"""2.5 ms, the shortest frame: what is filled of a gap is a multiple of it."""
 
 _SAMPLES_PER_MS = AUDIO_RATE_HZ // 1000
+_LONGEST_FRAME, _SHORTEST_FRAME = 31 << 3, 28 << 3
+"""The first bytes of packets of full bandwidth in one channel, frames of 20 and 2.5 ms."""
+_SILENCE = b"\xff\xfe"
+"""A CELT frame that is flagged as silent (section 4.3)."""
 
 
 def _frame_samples(configuration: int) -> int:
@@ -40,3 +48,30 @@ def packet_samples(payload: bytes) -> int:
         return 0
     samples = _frame_samples(toc >> 3) * (payload[1] & 0x3F)
     return samples if samples <= MAX_PACKET_SAMPLES else 0
+
+
+def lost_packets(before: bytes, samples: int) -> list[tuple[bytes, int]]:
+    """Packets that say that something was lost behind the packet `before`, and their samples.
+
+    They have frames like it, but empty ones, from which decoders go on as they do after a loss;
+    together they play as much of `samples` as such frames fit into.
+    """
+    frame = _frame_samples(before[0] >> 3)
+    return _packets(before[0], frame, samples // frame, b"")
+
+
+def silent_packets(samples: int) -> list[tuple[bytes, int]]:
+    """Packets of silence and the samples of each, together all of `samples` but for a frame."""
+    frame, rest = _SAMPLES_PER_MS * 20, samples % (_SAMPLES_PER_MS * 20)
+    packets = _packets(_LONGEST_FRAME, frame, samples // frame, _SILENCE)
+    return packets + _packets(_SHORTEST_FRAME, GAP_SAMPLES, rest // GAP_SAMPLES, _SILENCE)
+
+
+def _packets(toc: int, frame: int, frames: int, content: bytes) -> list[tuple[bytes, int]]:
+    """Packets with so many frames of the same content (section 3.2.5)."""
+    packets = []
+    while frames:
+        count = min(frames, MAX_PACKET_SAMPLES // frame)
+        packets.append((bytes((toc | 3, count)) + content * count, count * frame))
+        frames -= count
+    return packets

@@ -111,6 +111,7 @@ def _person_steps(story: Story, role: Role) -> tuple[Step, ...]:
 def _arriving_steps(story: Story) -> tuple[Step, ...]:
     outage = story.outage
     return (
+        Step("new", before_s=SETTLE_S),
         Step("active", before_s=SETTLE_S),
         Step("inactive (media timeout)", outage.start_s, outage.end_s),
         Step("active", outage.end_s, story.duration_s),
@@ -130,7 +131,11 @@ def _share_steps(story: Story) -> tuple[Step, ...]:
 
 
 def _sent_steps(story: Story) -> tuple[Step, ...]:
-    return Step("active", before_s=SETTLE_S), Step("inactive", story.duration_s)
+    return (
+        Step("new", before_s=SETTLE_S),
+        Step("active", before_s=SETTLE_S),
+        Step("inactive", story.duration_s),
+    )
 
 
 def _call_words(event: Entry) -> Iterator[str]:
@@ -161,7 +166,9 @@ def _stream_words(medium: str, direction: str = "render") -> Callable[[Entry], I
     def words(event: Entry) -> Iterator[str]:
         if event.get("stream") != f"{medium} {direction}":
             return
-        if event["event"] == "StreamActive":
+        if event["event"] == "NewStream":
+            yield "new"
+        elif event["event"] == "StreamActive":
             yield "active"
         elif event["event"] == "StreamInactive":
             timeout = event["cause"] == "media_timeout"

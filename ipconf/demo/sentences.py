@@ -32,6 +32,7 @@ PERSON_PHRASES = {
     "SubStreamMapped": Phrase("{medium} of {name} is rendered", "dim"),
     "SubStreamUnmapped": Phrase("{medium} of {name} is rendered no more", "dim"),
     "SubStreamRemoved": Phrase("{medium} of {name} is gone", "dim"),
+    "NewStream": Phrase("{stream} is there", "dim"),
     "StreamActive": Phrase("{stream} flows ({cause})", "dim"),
     "StreamInactive": Phrase("{stream} has stopped ({cause})", "dim"),
     "CallStateChanged": Phrase("the call is {state}", "bold"),

@@ -33,6 +33,15 @@ on average; a picture that is repeated changes by less than 0.1."""
 MAX_DELAY_S = 0.5
 """A conversation gets difficult from about 0.4 s (ITU-T G.114); here it is 0.1 s."""
 LENGTH_TOLERANCE_S = 1.0
+WANTED = {
+    "Recording complete": f"as long as the call, give or take {LENGTH_TOLERANCE_S:g} s",
+    "Heard the other": f"at least {SAME_VOICE}, and {OTHER_VOICE} more than the own clip",
+    "Heard in time": f"at most {MAX_DELAY_S * 1000:.0f} ms",
+    "Silence in between": "at most -60 dBov",
+    "Saw the other": "all of them",
+    "Pictures moved": f"at least {MIN_FPS:g}, then {MAX_HELD_FPS} at most, then {MIN_FPS:g} fps",
+}
+"""What each recording must show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +105,13 @@ def check_recording(log: DemoLog, party: PartyLog) -> list[Check]:
         "Pictures moved": recording.moved(),
     }
     return [
-        Check(party.role.key, question, found, () if passed else (f"this is not so: {found}",))
+        Check(party.role.key, question, found, () if passed else (_fault(question, found),))
         for question, (passed, found) in answers.items()
     ]
+
+
+def _fault(question: str, found: str) -> str:
+    return f"{found}; wanted {WANTED[question]} (a machine that is busy otherwise loses media)"
 
 
 class _Recording:

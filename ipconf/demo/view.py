@@ -44,7 +44,7 @@ TICKER_LINES = 200
 """More than a screen is high."""
 TECHNICAL = {
     "NewSubStream", "SubStreamMapped", "SubStreamUnmapped", "SubStreamRemoved", "StreamActive",
-    "StreamInactive", "FileTerminalEvent", "LocalTalking", "LocalSilent",
+    "StreamInactive", "NewStream", "FileTerminalEvent", "LocalTalking", "LocalSilent",
 }  # fmt: skip
 """Events that the panels show already, or that would crowd out the people."""
 

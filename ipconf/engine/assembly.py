@@ -100,11 +100,14 @@ class VideoAssembler:
             return []
         return [s & _SEQUENCE_MASK for s in self._missing.due(now, round_trip_s)]
 
-    def needs_key_frame(self, now: float) -> bool:
-        """Whether to ask for a key frame now: at once, then every 0.5 s while packets come."""
+    def needs_key_frame(self, now: float, wanted: bool = False) -> bool:
+        """Whether to ask for a key frame now: at once, then every 0.5 s while packets come.
+
+        `wanted` says that somebody needs one, though the pictures are handed on.
+        """
         if self._missing and self._missing.is_hopeless(now):
             self._give_up()
-        if self._start is not None or not self._arrived:
+        if not self._arrived or (self._start is not None and not wanted):
             return False
         if self._asked_at is not None and now - self._asked_at < KEY_FRAME_RETRY_S:
             return False

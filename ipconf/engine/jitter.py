@@ -88,13 +88,6 @@ class AudioJitterBuffer:
         return self._delay.target_s
 
     @property
-    def margin_s(self) -> float:
-        """The delay that there is now, or in a pause would be; to compare with `floor_s`."""
-        if self._position is None:
-            return max(self._delay.target_s, self.floor_s)
-        return self.delay_s - self._lead_s
-
-    @property
     def playing(self) -> bool:
         """Whether the latest answer of `pull` was, or replaced, a packet that had its time."""
         return self._position is not None
@@ -164,6 +157,13 @@ class AudioJitterBuffer:
                 return None
             position = int(self._due(now))
         return self._timeline.original(position)
+
+    def margin_at(self, now: float) -> float:
+        """The delay of what is next, if that is pulled at `now`; to compare with `floor_s`."""
+        position, delay = self._position, self._delay
+        if position is None:
+            return max(delay.target_s, self.floor_s)
+        return now - position / self._clock_rate - delay.base_s - self._lead_s
 
     def catch_up(self, now: float) -> None:
         """Skip to what is due now: for a delay too long to be worked off by shrinking sound."""

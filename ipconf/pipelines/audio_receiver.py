@@ -13,7 +13,7 @@ from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
 from ..engine.speakers import SILENT_LEVEL, level_of
 from ..errors import MediaError
-from ..model import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
+from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from .audio_formats import AudioFormats
 from .time_scaling import MAX_SHIFT_SAMPLES, STRETCHABLE_SAMPLES, shrink, stretch
 
@@ -77,7 +77,6 @@ class AudioReceiver:
         self._buffer = AudioJitterBuffer(AUDIO_RATE_HZ, self._formats.duration)
         self._hold_back = HoldBack()
         self._held = np.empty((0, 1), np.int16)
-        self._pulled_at = 0.0
         self._block: NDArray[np.int16] | None = None
         self._level: int | None = SILENT_LEVEL
         self._unbalanced_since: float | None = None
@@ -102,7 +101,6 @@ class AudioReceiver:
 
         Call it every 20 ms; late and skipped calls only cost delay, which is worked off.
         """
-        self._pulled_at = now
         if self._buffer.floor_s:
             self._buffer.floor_s = self._hold_back.floor_at(now)
         samples = self._held
@@ -141,21 +139,20 @@ class AudioReceiver:
         """How much later sound is played than the fastest packets would allow, now."""
         return self._buffer.delay_s + len(self._held) / AUDIO_RATE_HZ
 
-    @property
-    def next_sound(self) -> tuple[int, float] | None:
-        """The RTP timestamp with which the next block begins, and when that is pulled.
+    def next_timestamp(self, pulled_at: float) -> int | None:
+        """The RTP timestamp with which the next block begins, which is pulled at that time.
 
-        In a pause it is what would begin there, were it sound; None before any sound.
+        In a pause it is that of the sound which would be in it; None before any sound.
         """
-        when = self._pulled_at + AUDIO_FRAME_S
-        timestamp = self._buffer.timestamp_at(when)
-        if timestamp is None:
-            return None
-        return self._formats.original(timestamp - len(self._held)), when
+        timestamp = self._buffer.timestamp_at(pulled_at)
+        return None if timestamp is None else self._formats.original(timestamp - len(self._held))
 
-    def picture_ready(self, late_s: float, now: float) -> None:
-        """A picture of the same person came so late for its sound (negative: early)."""
-        self._hold_back.add(self._buffer.margin_s + late_s, now)
+    def picture_ready(self, late_s: float, pulled_at: float, now: float) -> None:
+        """A picture of the same person came so late for its sound (negative: early).
+
+        `pulled_at` is when the next block will be.
+        """
+        self._hold_back.add(self._buffer.margin_at(pulled_at) + late_s, now)
         self._buffer.floor_s = self._hold_back.floor_at(now)
 
     @property

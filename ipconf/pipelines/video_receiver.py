@@ -16,6 +16,7 @@ from ..engine.lip_sync import HeldPictures
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
 from ..errors import MediaError
+from .picture_payloads import PicturePayloads
 
 MAX_BACKLOG = 15
 """Pictures waiting to be decoded, half a second of them; more are dropped to a key frame."""
@@ -54,8 +55,9 @@ class VideoReceiverStats:
 class VideoReceiver:
     """Assembly and decoding of one source, whose format may change at any time.
 
-    `on_frame(frame, rtp_timestamp)` is called on the loop's thread, in order. One picture at a time
-    is decoded. Ask `missing` and `needs_key_frame` every 10 to 20 ms and send what they say.
+    `on_frame(frame, rtp_timestamp)` is called on the loop's thread, in order; so is `on_payload`
+    for each picture before it is decoded. One picture at a time is decoded. Ask `missing` and
+    `needs_key_frame` every 10 to 20 ms and send what they say.
     """
 
     concealed_s = 0.0
@@ -66,6 +68,7 @@ class VideoReceiver:
         formats: tuple[PayloadFormat, ...],
         submit: Submit,
         on_frame: Callable[[av.VideoFrame, int], None],
+        on_payload: Callable[[PayloadFormat, AssembledFrame], None] | None = None,
     ) -> None:
         self._formats = {f.payload_type: f for f in formats if has_codec(f)}
         if not self._formats:
@@ -77,6 +80,11 @@ class VideoReceiver:
         self._decoder_format = self._format
         self._submit = submit
         self._on_frame = on_frame
+        self._on_payload = on_payload
+        self.payloads = PicturePayloads()
+        """Who gets pictures that are not decoded, for whoever gives them out."""
+        self._decoding = True
+        self._skips = False  # to the next key frame, where decoding begins in the midst
         self.held: HeldPictures[av.VideoFrame] = HeldPictures()
         """Pictures that whoever got them wants to show later; gone with the receiver."""
         self._backlog: deque[tuple[PayloadFormat, AssembledFrame]] = deque()
@@ -113,7 +121,18 @@ class VideoReceiver:
 
     def needs_key_frame(self, now: float) -> bool:
         """Whether to ask the source for a key frame now."""
-        return self._assembler.needs_key_frame(now)
+        return self._assembler.needs_key_frame(now, self._skips or self.payloads.needs_key_frame)
+
+    @property
+    def decoding(self) -> bool:
+        """Whether pictures are decoded; it may be set at any time."""
+        return self._decoding
+
+    @decoding.setter
+    def decoding(self, wanted: bool) -> None:
+        if wanted is not self._decoding:
+            self._decoding = self._skips = wanted
+            self._backlog.clear()
 
     @property
     def decoded(self) -> int:
@@ -159,13 +178,18 @@ class VideoReceiver:
         self._assembler = self._new_assembler()
 
     def _queue(self, frame: AssembledFrame) -> None:
+        if self._on_payload is not None:
+            self._on_payload(self._format, frame)
+        if not self._decoding or (self._skips and not frame.key_frame):
+            return
+        self._skips = False
         backlog = self._backlog
         if len(backlog) >= MAX_BACKLOG:
             self._counts.dropped += len(backlog)
             backlog.clear()
             if not frame.key_frame:
                 self._counts.dropped += 1
-                self._assembler.require_key_frame()
+                self._skips = True
                 return
         backlog.append((self._format, frame))
 

@@ -67,6 +67,8 @@ class Terminal:
     """What `media_type` can be."""
     shared: bool = False
     """Whether several streams may select the terminal at the same time."""
+    records: ClassVar[bool] = False
+    """Whether it keeps pictures rather than show them: then it takes nobody's window."""
 
     def __init__(self, name: str, media_type: MediaType, direction: Direction) -> None:
         if media_type not in self.allowed_media:

@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import ConfigurationError
 from ..model import Direction, MediaType
 from .base import Terminal
-from .files import ClipPlayer, FilePlayback, FileRecorder
+from .files import ClipPlayer, FilePlayback, FileRecorder, PayloadRecorder
 from .memory import MediaStreamTerminal
 from .pictures import TestPictureTerminal
 from .tones import NullTerminal, ToneTerminal
@@ -72,5 +72,6 @@ BUILT_IN = (
     TerminalClass(ClipPlayer.terminal_class, _SOUND, _CAPTURE, _fixed(ClipPlayer), FILE),
     TerminalClass(FilePlayback.terminal_class, _TRACKS, _CAPTURE, _fixed(FilePlayback), FILE),
     TerminalClass(FileRecorder.terminal_class, _TRACKS, _RENDER, _fixed(FileRecorder), FILE),
+    TerminalClass(PayloadRecorder.terminal_class, _TRACKS, _RENDER, _fixed(PayloadRecorder), FILE),
 )
 """The classes that every registry starts with."""

@@ -1,7 +1,8 @@
 """The kinds of files that can be recorded, and how each is written."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from ..errors import ConfigurationError
 from ..model import MediaType
@@ -9,6 +10,21 @@ from .convert import MAX_PICTURE_SIDE
 
 MANY = 32
 """Tracks of one medium in a file that can have several."""
+
+
+class Kind(Protocol):
+    """What all kinds of files have in common."""
+
+    @property
+    def container(self) -> str:
+        """FFmpeg's name of it."""
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What FFmpeg is told for it."""
+
+    def limit(self, media_type: MediaType) -> int:
+        """How many tracks of that medium a file can have."""
 
 
 class Format(NamedTuple):
@@ -51,11 +67,43 @@ FORMATS = {
 """What goes into a file, by the ending of its name."""
 
 
-def format_of(path: Path) -> Format:
+class PayloadFile(NamedTuple):
+    """A kind of file for media as they came, and which formats of RTP it holds, in lower case."""
+
+    container: str
+    audio: tuple[str, ...]
+    video: tuple[str, ...]
+    max_audio: int
+    options: dict[str, str]
+
+    def limit(self, media_type: MediaType) -> int:
+        """How many tracks of that medium a file can have."""
+        return self.max_audio if media_type is MediaType.AUDIO else MANY if self.video else 0
+
+    def formats(self, media_type: MediaType) -> tuple[str, ...]:
+        """The formats of that medium."""
+        return self.audio if media_type is MediaType.AUDIO else self.video
+
+
+_G711 = ("pcmu", "pcma")
+
+PAYLOAD_FILES = {
+    ".mkv": PayloadFile("matroska", ("opus", *_G711), ("vp8", "h264"), MANY, {}),
+    ".webm": PayloadFile("webm", ("opus",), ("vp8",), MANY, {}),
+    ".ogg": PayloadFile("ogg", ("opus",), (), 1, _PAGES),
+    ".wav": PayloadFile("wav", _G711, (), 1, _PACKETS),
+}
+"""What goes into a file undecoded, by the ending of its name."""
+
+K = TypeVar("K", bound=Kind)
+
+
+def format_of(path: Path, kinds: Mapping[str, K]) -> K:
     """How to write that file; ConfigurationError if the ending of its name is unknown."""
-    if path.suffix.lower() not in FORMATS:
-        raise ConfigurationError(f"{path.name}: end the name in {', '.join(FORMATS)}")
-    return FORMATS[path.suffix.lower()]
+    found = kinds.get(path.suffix.lower())
+    if found is None:
+        raise ConfigurationError(f"{path.name}: end the name in {', '.join(kinds)}")
+    return found
 
 
 def check_size(size: tuple[int, int] | None) -> tuple[int, int] | None:

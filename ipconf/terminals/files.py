@@ -9,10 +9,11 @@ from ..errors import MediaError
 from ..events import FileState
 from ..model import Direction, MediaType
 from .base import CaptureTerminal, Samples, TerminalHost
+from .payload_recording import PayloadRecorder
 from .playback import FilePlayback
 from .recording import FileRecorder
 
-__all__ = ["ClipPlayer", "FilePlayback", "FileRecorder"]
+__all__ = ["ClipPlayer", "FilePlayback", "FileRecorder", "PayloadRecorder"]
 
 
 class ClipPlayer(CaptureTerminal):

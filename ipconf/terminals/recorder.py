@@ -6,43 +6,47 @@ import queue
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from pathlib import Path
-
-import av
+from typing import Any
 
 from ..errors import MediaError
 from ..model import MediaType
-from .base import Samples
-from .muxing import MediaWriter
+from .file_writer import FileWriter
 from .worker import Worker
 
-AHEAD_PER_TRACK = 64
-"""Blocks and frames waiting to be written for each track, 1.3 s of sound; then the oldest go."""
-
-Item = tuple[Samples | av.VideoFrame, float, Hashable, object]
-"""The arguments of `MediaWriter.write`."""
+Item = tuple[Any, float, Hashable, object]
+"""The arguments of `FileWriter.write`."""
 
 
 class Recording:
-    """Writes what it is given in the background. Raises MediaError when the file cannot be made.
+    """Gives what it is given to a writer, in the background.
 
-    `failed` is called on the loop if writing fails; then everything else is thrown away.
+    At most `ahead` pieces for each track wait for that; then the oldest go. The thread is woken for
+    every `batch` pieces. `failed` is called on the loop if writing fails; then everything else is
+    thrown away.
     """
 
     def __init__(
-        self, path: Path, size: tuple[int, int] | None, failed: Callable[["Recording"], None]
+        self,
+        writer: FileWriter[Any],
+        ahead: int,
+        failed: Callable[["Recording"], None],
+        batch: int = 1,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._writer = MediaWriter(path, size)
+        self._writer = writer
+        self._ahead = ahead
         self._failed = failed
         self.error: MediaError | None = None
         """Why writing failed."""
         self.dropped = 0
-        """Blocks and frames given up because the disk or an encoder was too slow."""
-        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
-        self._limit = 2 * AHEAD_PER_TRACK
+        """Pieces given up because the disk or an encoder was too slow."""
+        self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
+        self._gathered: list[Item] = []
+        self._batch = batch
+        self._limit = 2 * ahead
         self.finished = False
         """Whether nothing more will come."""
-        self._worker = Worker(self._write_all, f"{path.name} recorder")
+        self._worker = Worker(self._write_all, f"{writer.path.name} recorder")
 
     @property
     def path(self) -> Path:
@@ -56,33 +60,35 @@ class Recording:
 
     @property
     def ignored(self) -> int:
-        """Blocks and frames that came too late, or were of no use."""
+        """Pieces that came too late, or were of no use."""
         return self._writer.ignored
 
     @property
     def backlog(self) -> int:
-        """Blocks and frames waiting to be written."""
-        return self._queue.qsize()
+        """Pieces waiting to be written."""
+        return self._queue.qsize() * self._batch + len(self._gathered)
 
     def plan(self, tracks: Mapping[Hashable, MediaType], titles: Mapping[Hashable, str]) -> None:
         """Say which tracks the file has and what they are called, before anything is put."""
         self._writer.plan(tracks, titles)  # the thread looks at it only when something comes
-        self._limit = max(2, len(tracks)) * AHEAD_PER_TRACK
+        self._limit = max(2, len(tracks)) * self._ahead
 
-    def put(
-        self, track: Hashable, source: object, media: Samples | av.VideoFrame, at: float
-    ) -> None:
+    def put(self, track: Hashable, source: object, media: Any, at: float) -> None:
         """Queue media for a track."""
-        while self._queue.qsize() >= self._limit:
+        self._gathered.append((media, at, track, source))
+        if len(self._gathered) < self._batch:
+            return
+        while self._queue.qsize() * self._batch >= self._limit:
             with contextlib.suppress(queue.Empty):  # the thread was faster
-                self._queue.get_nowait()
-                self.dropped += 1
-        self._queue.put((media, at, track, source))
+                self.dropped += len(self._queue.get_nowait() or ())
+        self._queue.put(self._gathered)
+        self._gathered = []
 
     def finish(self) -> None:
         """Nothing more will come; may be repeated."""
         if not self.finished:
             self.finished = True
+            self._queue.put(self._gathered)
             self._queue.put(None)
 
     async def wait(self) -> None:
@@ -91,9 +97,10 @@ class Recording:
 
     def _write_all(self) -> None:
         """In the thread: write until finished; after a failure only empty the queue."""
-        while (item := self._queue.get()) is not None:
-            if self.error is None:
-                self._try(partial(self._writer.write, *item))
+        while (items := self._queue.get()) is not None:
+            for item in items:
+                if self.error is None:
+                    self._try(partial(self._writer.write, *item))
         self._try(self._writer.close)
 
     def _try(self, work: Callable[[], None]) -> None:

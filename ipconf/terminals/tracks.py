@@ -19,6 +19,10 @@ from .convert import plane_rows, with_channels
 
 JITTER_SAMPLES = AUDIO_RATE_HZ // 25
 """Blocks whose time is off by less than 40 ms are put together without a gap."""
+OFFSET_SAMPLES = AUDIO_RATE_HZ * 15 // 1000
+"""What lies further from its times than this on average is moved there: pictures go by theirs."""
+OFFSET_BLOCKS = 25
+"""That is an average over so many blocks."""
 HOLD_SAMPLES = AUDIO_RATE_HZ // 5
 """So much is kept back for sources that are up to 200 ms behind others of their track."""
 SILENCE_SAMPLES = AUDIO_RATE_HZ
@@ -60,6 +64,8 @@ class AudioTrack:
         """What follows, to which other sources may still add theirs."""
         self._ends: dict[object, int] = {}
         """The place up to which each source has given something."""
+        self._offsets: dict[object, float] = {}
+        """How much later than there its blocks are due, on average."""
 
     @property
     def end_s(self) -> float:
@@ -73,7 +79,12 @@ class AudioTrack:
         if end is not None and at <= end + JITTER_SAMPLES:
             if end - at > JITTER_SAMPLES:
                 samples = samples[end - at :]  # it has given that part already
-            at = end
+                at = end
+            else:
+                offset = self._lasting_offset(source, at - end)
+                samples, at = samples[max(0, -offset) :], end + max(0, offset)
+        else:
+            self._offsets.pop(source, None)
         if at < self._written:
             samples, at = samples[self._written - at :], self._written
         if not len(samples):
@@ -81,6 +92,7 @@ class AudioTrack:
         if end is None:
             past = self._written - JITTER_SAMPLES
             self._ends = {each: end for each, end in self._ends.items() if end > past}
+            self._offsets = {each: o for each, o in self._offsets.items() if each in self._ends}
         end = self._ends[source] = at + len(samples)
         self._write_up_to(min(at, end - HOLD_SAMPLES))  # first, lest a gap be mixed with nothing
         self._add(with_channels(samples, self._channels), at - self._written)
@@ -95,6 +107,16 @@ class AudioTrack:
         """Fill up to the end of the file and give out what the encoder holds back."""
         self.advance(max(end_s, self.end_s))
         self._container.mux(self._stream.encode(None))
+
+    def _lasting_offset(self, source: object, offset: int) -> int:
+        """By how much to move what a source gives now, which is `offset` late; mostly 0."""
+        before = self._offsets.get(source, 0.0)
+        average = before + (offset - before) / OFFSET_BLOCKS
+        if abs(average) < OFFSET_SAMPLES:
+            self._offsets[source] = average
+            return 0
+        self._offsets[source] = 0.0
+        return round(average)
 
     def _add(self, samples: Samples, offset: int) -> None:
         missing = offset + len(samples) - len(self._mix)
