@@ -11,7 +11,7 @@ from .codecs.base import AudioWishes
 from .codecs.registry import is_comfort_noise
 from .engine.lip_sync import Pace
 from .engine.speakers import level_of
-from .model import AUDIO_FRAME_S, AUDIO_RATE_HZ, Cause, MediaType
+from .model import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, Cause, MediaType
 from .pipelines.audio_sender import AudioSender
 from .pipelines.mixing import mix
 from .rtp_streams import StreamOwner
@@ -32,6 +32,8 @@ class AudioCaptureStream(CaptureStream):
     A paused stream goes on reading its terminals, so that LocalTalking can tell a muted person
     that nobody hears them; a stopped one does not.
     """
+
+    _advice = "read() gives int16 of shape (960, 1 or 2), or None"
 
     def __init__(self, owner: StreamOwner) -> None:
         super().__init__(owner, MediaType.AUDIO)
@@ -94,6 +96,13 @@ class AudioCaptureStream(CaptureStream):
         sent_level = self._send(mixed, began_at, now) if self._running else None
         self.level = level_of(mixed) if sent_level is None else sent_level
         self._owner.roster.local_level(self.level, now)
+
+    def _takes(self, media: object) -> bool:
+        return (
+            isinstance(media, np.ndarray)
+            and media.dtype == np.int16
+            and media.shape in ((AUDIO_FRAME_SAMPLES, 1), (AUDIO_FRAME_SAMPLES, 2))
+        )
 
     def _send(self, samples: Samples, began_at: float, now: float) -> int | None:
         """Send what is complete; the level of it, which need not be computed twice.

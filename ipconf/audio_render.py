@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .engine.lip_sync import MEMORY_S, Pace, due_at
+from .engine.reception import RemoteSource
 from .engine.rtp_wire import RtpPacket
+from .engine.speakers import levels_of
 from .model import AUDIO_FRAME_S, MediaType
 from .pipelines.audio_payloads import AudioPayloads
 from .pipelines.audio_receiver import AudioReceiver
@@ -133,6 +135,7 @@ class AudioRenderStream(RenderStream):
     def _tick(self, now: float, number: int) -> None:
         self._watch(now, number)
         heard: list[Samples] = []
+        untold: list[tuple[RemoteSource, Samples]] = []
         due = self._pace.tick(now)
         roster = self._owner.roster
         for substream, receiver in self.receivers.items():
@@ -145,12 +148,16 @@ class AudioRenderStream(RenderStream):
             if samples is None or source is None:
                 continue
             if source.level is None:  # no extension that tells it (RFC 6464)
-                roster.source_level(source, receiver.level, now)
+                untold.append((source, samples))
             if not roster.is_enabled(source, self):
                 continue
             heard.append(samples)
             for terminal in substream.usable_terminals:
                 self._write(substream, terminal, samples, due)
+        if untold:
+            levels = levels_of([samples for _, samples in untold])
+            for (source, _), level in zip(untold, levels, strict=True):
+                roster.source_level(source, level, now)
         self._record(now)
         if not heard:
             return

@@ -23,6 +23,7 @@ from .connection import Connection
 from .engine.reception import RemoteSource
 from .errors import (
     ClosedError,
+    InvalidDirectionError,
     InvalidMediaTypeError,
     MaxStreamsError,
     NotSupportedError,
@@ -102,7 +103,8 @@ class Call(InterfaceHost):
             self._offer_interface(type(view), view)
 
     def __repr__(self) -> str:
-        return f"<Call {self.identity!r} {self.state.value}>"
+        ours = self.local_participant.name
+        return f"<Call {self.identity!r} of {ours!r} {self.state.value}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -133,13 +135,27 @@ class Call(InterfaceHost):
         return (*self._capture.values(), *self._render.values())
 
     def stream(self, media_type: MediaType, direction: Direction) -> Stream:
-        """The stream of that medium and direction; InvalidMediaTypeError if the call has none."""
-        streams = self._capture if direction is Direction.CAPTURE else self._render
-        if media_type not in streams:
+        """The stream of that medium and direction.
+
+        InvalidMediaTypeError if the call has none, InvalidDirectionError if `direction` is neither
+        CAPTURE nor RENDER.
+        """
+        self._check_medium(media_type)
+        if direction not in (Direction.CAPTURE, Direction.RENDER):
+            raise InvalidDirectionError(
+                f"a stream has Direction.CAPTURE or Direction.RENDER, not {direction!r}"
+            )
+        return (self._capture if direction is Direction.CAPTURE else self._render)[media_type]
+
+    def _check_medium(self, media_type: MediaType) -> None:
+        if not isinstance(media_type, MediaType):
+            raise InvalidMediaTypeError(
+                f"{media_type!r} is no MediaType: give the medium first, then the direction"
+            )
+        if media_type not in self.media_types:
             raise InvalidMediaTypeError(
                 f"{self.identity} was created without {media_type.value}; name it in create_call()"
             )
-        return streams[media_type]
 
     def create_stream(self, media_type: MediaType, direction: Direction) -> Stream:
         """Always MaxStreamsError: a call has its streams from the start (ITStreamControl)."""
@@ -166,7 +182,7 @@ class Call(InterfaceHost):
         `TerminalRegistry.create` raises (MSPI: ITBasicCallControl2::RequestTerminal).
         """
         if media_type is not MediaType.MULTITRACK:
-            self.stream(media_type, direction)
+            self._check_medium(media_type)
         return request(self._provider.terminals, terminal_class, media_type, direction, **options)
 
     def select_terminal(self, terminal: Terminal) -> None:
@@ -193,7 +209,10 @@ class Call(InterfaceHost):
         return self.roster.participants
 
     def events(self, *kinds: type[E]) -> EventStream[E]:
-        """The events of these classes from now on; all of this call's when none is named."""
+        """The events of these classes from now on; all of this call's when none is named.
+
+        ConfigurationError for what is no class of events.
+        """
         return self._hub.subscribe(kinds or (CallEvent,))  # type: ignore[arg-type]
 
     def stats(self) -> CallStats:
@@ -203,6 +222,8 @@ class Call(InterfaceHost):
     async def wait_connected(self) -> None:
         """Return once the call is connected, or raise what ended it before that.
 
+        It waits without limit for somebody to connect; `connect_timeout_s` counts from when both
+        descriptions are there. Use `asyncio.timeout` to limit the wait.
         TransportError, ConnectTimeoutError or NegotiationError; TransportError as well when the
         call is closed meanwhile.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from abc import abstractmethod
+from typing import ClassVar
 
 import av
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from .engine.local_source import LocalSource
 from .errors import MediaError
 from .failures import Failures
-from .model import AUDIO_FRAME_SAMPLES, Cause, Direction, MediaType
+from .model import Cause, Direction, MediaType
 from .rtp_streams import Stream, StreamOwner
 from .stats import StreamStats
 from .terminals.base import CaptureTerminal, Samples
@@ -19,6 +20,9 @@ from .terminals.base import CaptureTerminal, Samples
 
 class CaptureStream(Stream):
     """What audio and video have in common on their way out."""
+
+    _advice: ClassVar[str]
+    """What a terminal has to give, in words."""
 
     def __init__(self, owner: StreamOwner, media_type: MediaType) -> None:
         super().__init__(owner, media_type, Direction.CAPTURE)
@@ -53,6 +57,8 @@ class CaptureStream(Stream):
         report = max(source.reports.values(), key=lambda r: r.at, default=None) if source else None
         return StreamStats(
             identity=self.identity,
+            media_type=self.media_type.value,
+            direction=self.direction.value,
             running=self.running,
             active=self.active,
             packets=self._past_packets + (source.packets if source else 0),
@@ -73,15 +79,16 @@ class CaptureStream(Stream):
     def _read(self, terminal: CaptureTerminal, now: float) -> Samples | av.VideoFrame | None:
         try:
             media = terminal.capture(now)
-            if isinstance(media, np.ndarray) and not _is_block(media):
-                raise MediaError(
-                    f"{terminal.identity} gave an array of shape {media.shape} and type "
-                    f"{media.dtype}; read() gives int16 of shape (960, 1 or 2), or None"
-                )
+            if media is not None and not self._takes(media):
+                raise MediaError(f"{terminal.identity} gave {_what(media)}; {self._advice}")
             return media
         except Exception as exc:  # a terminal is anybody's code; its fault stays its own
             self.terminal_failed(terminal, exc)
             return None
+
+    @abstractmethod
+    def _takes(self, media: object) -> bool:
+        """Whether it is what terminals of this medium give."""
 
     def _captures(self) -> list[CaptureTerminal]:
         return [t for t in self._usable() if isinstance(t, CaptureTerminal)]
@@ -108,11 +115,8 @@ class CaptureStream(Stream):
         """A receiver says that no more than `bps` bit/s get through."""
 
 
-def _is_block(media: Samples) -> bool:
-    shape = media.shape
-    return (
-        len(shape) == 2
-        and shape[0] == AUDIO_FRAME_SAMPLES
-        and 0 < shape[1] < 3
-        and (media.dtype == np.int16)
-    )
+def _what(media: object) -> str:
+    """What a terminal gave, in words."""
+    if isinstance(media, np.ndarray):
+        return f"an array of shape {media.shape} and type {media.dtype}"
+    return f"an object of type {type(media).__name__}"

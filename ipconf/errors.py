@@ -20,6 +20,7 @@ IpconfError
 │       ├── NotStoppedError
 │       ├── NoTerminalSelectedError
 │       └── TerminalInUseError
+├── CallDeclinedError             `on_call` does not want this call
 ├── NegotiationError              the other side's description cannot be used
 ├── TransportError                the network failed
 │   └── ConnectTimeoutError
@@ -109,6 +110,10 @@ class NoTerminalSelectedError(InvalidStateError):
 
 class TerminalInUseError(InvalidStateError):
     """The terminal is selected on another stream already (40)."""
+
+
+class CallDeclinedError(IpconfError):
+    """Raised by an `on_call`: the call is not answered, and the caller is told these words."""
 
 
 class NegotiationError(IpconfError):

@@ -1,14 +1,17 @@
 """Delivers events to whoever asked for them, in order, without ever waiting for a slow reader."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Generic, Self, TypeVar
 
-from .errors import InvalidStateError
+from .errors import ConfigurationError, InvalidStateError
 from .events import Event
 
 E = TypeVar("E", bound=Event)
+
+_log = logging.getLogger(__name__)
 
 MAX_UNREAD_EVENTS = 1024
 """What a reader may leave unread before the oldest are dropped (and counted in `dropped`)."""
@@ -53,8 +56,12 @@ class EventStream(AsyncIterator[E], Generic[E]):
     async def wait_for(self, *kinds: type[E]) -> E:
         """The next event of one of these classes; those before it are passed over.
 
-        Raises LookupError when the stream ends first. Use `asyncio.timeout` to limit the wait.
+        Raises LookupError when the stream ends first, ConfigurationError for what is no class of
+        events. Use `asyncio.timeout` to limit the wait.
         """
+        if not kinds:
+            raise ConfigurationError("wait_for() needs the classes to wait for: name at least one")
+        check_kinds(kinds)
         async for event in self:
             if isinstance(event, kinds):
                 return event
@@ -85,6 +92,15 @@ class EventStream(AsyncIterator[E], Generic[E]):
             self._waiter.set_result(None)
 
 
+def check_kinds(kinds: tuple[object, ...]) -> None:
+    """ConfigurationError unless all of these are classes of events."""
+    for kind in kinds:
+        if not isinstance(kind, type) or not issubclass(kind, Event):
+            raise ConfigurationError(
+                f"{kind!r} is no class of events: give those of ipconf.events one by one"
+            )
+
+
 class EventHub:
     """The subscribers of one provider or call."""
 
@@ -93,7 +109,8 @@ class EventHub:
         self._closed = False
 
     def subscribe(self, kinds: tuple[type[E], ...]) -> EventStream[E]:
-        """A new stream of events of these classes, from now on."""
+        """A new stream of events of these classes, from now on; ConfigurationError for others."""
+        check_kinds(kinds)
         stream = EventStream(self, kinds)
         if self._closed:
             stream.end()
@@ -102,9 +119,13 @@ class EventHub:
         return stream
 
     def post(self, event: Event) -> None:
-        """Hand the event to every stream that wants its class."""
+        """Hand the event to every stream that wants its class; who cannot take it gets no more."""
         for stream in self._streams:
-            stream.offer(event)
+            try:
+                stream.offer(event)
+            except Exception:  # its loop has ended, say; whoever posts has other things to do
+                self.forget(stream)
+                _log.exception("a reader of events cannot be told of any more")
 
     def forget(self, stream: "EventStream[E]") -> None:
         """Deliver nothing more to `stream`."""

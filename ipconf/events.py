@@ -5,6 +5,7 @@ Events carry the live objects they are about, so that an application can act on 
 (`MediaServiceProvider.now`), the same for all events of one provider.
 
     Event
+    ├── TspData               for the service provider next door, never for applications
     ├── AddressEvent          TerminalAvailable TerminalUnavailable     (MSPI: MSP_ADDRESS_EVENT)
     └── CallEvent
         ├── CallStateChanged
@@ -12,8 +13,7 @@ Events carry the live objects they are about, so that an application can act on 
         │                     StreamInactive                            (MSPI: MSP_CALL_EVENT)
         ├── TerminalEvent     and what your own terminals tell (MSPI: ITPluggableTerminalEventSink)
         │   └── FileTerminalEvent                                       (MSPI: ITFileTerminalEvent)
-        ├── ParticipantEvent  the 13 of IPConf                          (MSPI: PARTICIPANT_EVENT)
-        └── TspData           for the service provider next door, never for applications
+        └── ParticipantEvent  the 13 of IPConf                          (MSPI: PARTICIPANT_EVENT)
 """
 
 from __future__ import annotations
@@ -243,8 +243,10 @@ class LocalSilent(ParticipantEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TspData(Event):
-    """Data for the telephony service provider; `call` is None for address-wide data.
+    """Data for the telephony service provider, about `call`.
 
+    This provider always names the call; None is for what a provider of your own says of its
+    address, and the package's service providers pass it over.
     It reaches only who asks for this class by name: `msp.events(TspData)`.
     """
 

@@ -9,10 +9,10 @@ from itertools import count
 from typing import Self, TypeVar
 
 from .call import Call
-from .errors import ClosedError, InvalidMediaTypeError, InvalidStreamError
+from .errors import ClosedError, ConfigurationError, InvalidMediaTypeError, InvalidStreamError
 from .event_hub import EventHub, EventStream
 from .events import AddressEvent, CallEvent, Event, NewStream
-from .model import CallSettings, Cause, Identity, MediaType
+from .model import CallSettings, Cause, Identity, MediaType, Settings
 from .terminals.base import Terminal
 from .terminals.registry import TerminalRegistry
 from .ticker import Ticker
@@ -24,6 +24,7 @@ from .workers import Workers
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
+S = TypeVar("S", bound=Settings)
 
 CALL_MEDIA = (MediaType.AUDIO, MediaType.VIDEO)
 """The media that a call can have, in the order of its descriptions."""
@@ -36,7 +37,8 @@ class MediaServiceProvider:
             call = msp.create_call({MediaType.AUDIO})
 
     `identity` is who its calls are in a conference; its CNAME lives as long as the provider.
-    `settings` hold for every call that is not given its own. Use it on one event loop.
+    `settings` hold for every call that is not given its own. ConfigurationError where either is
+    something else. Use it on one event loop.
 
     A provider of your own derives from this one. It decides what carries its calls
     (`make_transport`), what they can be asked for besides (`private_interfaces`), and registers the
@@ -46,8 +48,8 @@ class MediaServiceProvider:
     def __init__(
         self, identity: Identity | None = None, settings: CallSettings | None = None
     ) -> None:
-        self.identity = identity or Identity()
-        self.settings = settings or CallSettings()
+        self.identity = _checked("identity", identity, Identity) or Identity()
+        self.settings = _checked("settings", settings, CallSettings) or CallSettings()
         self.terminals = TerminalRegistry(announce=self._device_changed)
         self._hub = EventHub()
         self._calls: list[Call] = []
@@ -55,6 +57,9 @@ class MediaServiceProvider:
         self._certificates = Certificates()
         self._entered = False
         self._open = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.identity.name or self.identity.cname!r}>"
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -99,20 +104,21 @@ class MediaServiceProvider:
         """A call with a stream each way for each medium (MSPI: CreateMSPCall).
 
         `media` is what the call may ever carry: a medium without terminals costs nothing until a
-        terminal is selected. Raises InvalidMediaTypeError when there is none, or one unknown, and
-        ClosedError outside `async with`. `NewStream` tells the provider's listeners of each stream.
+        terminal is selected. Raises InvalidMediaTypeError when there is none, or one unknown,
+        ConfigurationError for settings that are none, and ClosedError outside `async with`.
+        `NewStream` tells the provider's listeners of each stream.
         """
         if not self._open:
             raise ClosedError("use the provider inside `async with`; it is not open")
-        wanted = set(media)
-        if not wanted or not wanted.issubset(CALL_MEDIA):
+        wanted = tuple(media) if isinstance(media, Iterable) else ()
+        if not wanted or any(m not in CALL_MEDIA for m in wanted):
             raise InvalidMediaTypeError(
-                f"a call carries MediaType.AUDIO, MediaType.VIDEO or both, not {wanted}"
+                "a call carries MediaType.AUDIO, MediaType.VIDEO or both: give a set of them, as "
+                f"{{MediaType.AUDIO}}, not {media!r}"
             )
         ordered = [m for m in CALL_MEDIA if m in wanted]
-        call = Call(
-            self, ordered, settings or self.settings, self.make_transport, next(self._numbers)
-        )
+        chosen = _checked("settings", settings, CallSettings) or self.settings
+        call = Call(self, ordered, chosen, self.make_transport, next(self._numbers))
         self._calls.append(call)
         for stream in call.streams:
             call.post(NewStream, stream=stream, cause=Cause.UNKNOWN)
@@ -122,7 +128,8 @@ class MediaServiceProvider:
         """The events of these classes, of the provider and all its calls, from now on.
 
         Without classes, or for `Event`: every AddressEvent and CallEvent. TspData comes only where
-        it is named (MSPI: ITMSPAddress::GetEvent).
+        it is named. ConfigurationError for what is no class of events (MSPI:
+        ITMSPAddress::GetEvent).
         """
         everything = not kinds or Event in kinds
         return self._hub.subscribe((AddressEvent, CallEvent) if everything else kinds)  # type: ignore[arg-type]
@@ -135,7 +142,7 @@ class MediaServiceProvider:
         InvalidStateError when too many of its messages wait.
         """
         if call not in self._calls:
-            raise InvalidStreamError(f"{call.identity} is not an open call of this provider")
+            raise InvalidStreamError(f"{call!r} is not an open call of this provider")
         call.receive_tsp_data(message)
 
     # -- what a provider of your own may override
@@ -178,3 +185,11 @@ class MediaServiceProvider:
     def _device_changed(self, kind: type[AddressEvent], terminal: Terminal) -> None:
         if self._open:
             self.post(kind(at=self.now(), terminal=terminal))
+
+
+def _checked(name: str, value: S | None, kind: type[S]) -> S | None:
+    if value is not None and not isinstance(value, kind):
+        raise ConfigurationError(
+            f"{name} is {value!r}: give {kind.__name__}(...) as {name}, or leave it out"
+        )
+    return value

@@ -50,13 +50,11 @@ class InterfaceHost:
 
     def query(self, iface: type[T]) -> T:
         """The object of exactly that type; `InterfaceNotFoundError` tells which types there are."""
-        try:
+        if isinstance(iface, type) and iface in self._offered:
             return cast(T, self._offered[iface])
-        except KeyError:
-            there = ", ".join(sorted(kind.__name__ for kind in self._offered)) or "none"
-            raise InterfaceNotFoundError(
-                f"{type(self).__name__} has no {iface.__name__}; it has: {there}"
-            ) from None
+        there = ", ".join(sorted(kind.__name__ for kind in self._offered)) or "none"
+        name = iface.__name__ if isinstance(iface, type) else f"{iface!r}, which is no class"
+        raise InterfaceNotFoundError(f"{type(self).__name__} has no {name}; it has: {there}")
 
 
 class ParticipantControl:
@@ -118,8 +116,9 @@ class ParticipantSubStreamControl:
         not fit. Where the substream refuses, the terminal stays where it was.
         """
         self.participant_of(substream)
-        if terminal.media_type is not substream.stream.media_type:
-            raise InvalidTerminalError(f"{terminal.identity} does not take {substream.identity}")
+        if getattr(terminal, "media_type", None) is not substream.stream.media_type:
+            name = getattr(terminal, "identity", terminal)
+            raise InvalidTerminalError(f"{name} does not take {substream.identity}")
         if terminal.direction is Direction.CAPTURE:
             raise InvalidDirectionError(f"{terminal.identity} captures: take a render terminal")
         holder = self._holder(terminal)

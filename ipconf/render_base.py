@@ -100,6 +100,8 @@ class RenderStream(Stream):
         levels = [s.level_dbov for s in shares if s.level_dbov is not None]
         return StreamStats(
             identity=self.identity,
+            media_type=self.media_type.value,
+            direction=self.direction.value,
             running=self.running,
             active=self.active,
             packets=self._past_packets + sum(s.packets for s in shares),

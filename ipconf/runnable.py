@@ -51,6 +51,14 @@ class Wish(enum.Enum):
     STOP = "stop"
 
 
+def check_terminal(terminal: Terminal) -> None:
+    """InvalidTerminalError for what is none, such as a class of terminals."""
+    if not isinstance(terminal, Terminal):
+        raise InvalidTerminalError(
+            f"{terminal!r} is no terminal; make one, or request_terminal() gives you one"
+        )
+
+
 class Runnable(InterfaceHost, ABC):
     """The part that streams and substreams share: terminals, and start, pause and stop."""
 
@@ -102,6 +110,7 @@ class Runnable(InterfaceHost, ABC):
 
     def _take(self, terminal: Terminal) -> None:
         self._check_open()
+        check_terminal(terminal)
         if terminal.media_type is MediaType.MULTITRACK:
             raise InvalidTerminalError(
                 f"{terminal.identity} has tracks; select the one for {self.media_type.value} of "
@@ -145,6 +154,7 @@ class Runnable(InterfaceHost, ABC):
         self._settle(Cause.LOCAL_REQUEST)
 
     def _give(self, terminal: Terminal) -> None:
+        check_terminal(terminal)
         if terminal not in self._terminals:
             raise InvalidTerminalError(f"{terminal.identity} is not selected on {self.identity}")
         self._terminals.remove(terminal)
@@ -159,8 +169,9 @@ class Runnable(InterfaceHost, ABC):
         """
         self._check_open()
         if self._wish is Wish.RUN:
+            missing = "" if self._may_start() else "select a terminal; "
             raise NotStoppedError(
-                f"{self.identity} was not paused or stopped; it starts by itself when it can"
+                f"{self.identity} was not paused or stopped: {missing}it starts by itself"
             )
         if not self._may_start():
             raise NoTerminalSelectedError(f"{self.identity} has no terminal; select one first")

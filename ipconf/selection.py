@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from .errors import InvalidTerminalError, NotSupportedError, TerminalInUseError
 from .model import Direction, MediaType
 from .rtp_streams import Stream
+from .runnable import check_terminal
 from .terminals.base import Terminal
 from .terminals.multitrack import MultiTrackTerminal
 from .terminals.registry import TerminalClass, TerminalRegistry
@@ -61,7 +62,7 @@ def request(
 
 def select(call: StreamHolder, terminal: Terminal) -> None:
     """Select a terminal, or all of its tracks, on the fitting streams of a call."""
-    _check(terminal)
+    check_terminal(terminal)
     with ExitStack() as undo:
         if isinstance(terminal, MultiTrackTerminal):
             _create_missing_tracks(call, terminal, undo)
@@ -80,7 +81,7 @@ def select(call: StreamHolder, terminal: Terminal) -> None:
 
 def unselect(call: StreamHolder, terminal: Terminal) -> None:
     """Take a terminal, or all of its tracks, off the streams and substreams of a call."""
-    _check(terminal)
+    check_terminal(terminal)
     leaves = _leaves(terminal)
     found = [
         (place, leaf)
@@ -96,13 +97,6 @@ def unselect(call: StreamHolder, terminal: Terminal) -> None:
         )
     for place, leaf in found:
         place.unselect_terminal(leaf)
-
-
-def _check(terminal: Terminal) -> None:
-    if not isinstance(terminal, Terminal):
-        raise InvalidTerminalError(
-            f"{terminal!r} is no terminal; request_terminal() gives you one of a class"
-        )
 
 
 def _create_missing_tracks(

@@ -51,6 +51,10 @@ class StreamStats:
     """
 
     identity: str
+    media_type: str
+    """"audio" or "video"."""
+    direction: str
+    """"capture" (it is sent) or "render" (it arrives)."""
     running: bool
     active: bool
     packets: int

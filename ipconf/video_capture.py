@@ -29,6 +29,7 @@ class VideoCaptureStream(CaptureStream):
     """Encodes the pictures of one terminal in the pool and sends them."""
 
     max_terminals = 1
+    _advice = "give an av.VideoFrame or None"
 
     def __init__(self, owner: StreamOwner) -> None:
         super().__init__(owner, MediaType.VIDEO)
@@ -71,6 +72,9 @@ class VideoCaptureStream(CaptureStream):
             frame = self._read(terminal, now)
             if isinstance(frame, av.VideoFrame):
                 self._encode(frame, now)
+
+    def _takes(self, media: object) -> bool:
+        return isinstance(media, av.VideoFrame)
 
     def _encode(self, frame: av.VideoFrame, now: float) -> None:
         agreed = self._agreed

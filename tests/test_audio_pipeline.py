@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from ipconf.codecs.registry import FORMATS
 from ipconf.engine.rtp_wire import RtpPacket
-from ipconf.engine.speakers import SILENT_LEVEL, level_of
+from ipconf.engine.speakers import level_of
 from ipconf.errors import MediaError
 from ipconf.model import MediaType
 from ipconf.pipelines.audio_receiver import AudioReceiver
@@ -82,7 +82,6 @@ def test_blocks_are_contiguous_and_do_not_share_memory_with_what_follows():
             block[:] = 0  # the receiver of a block may do with it as it likes
             heard.append(block)
     assert len(heard) > 25
-    assert receiver.level == SILENT_LEVEL
 
 
 def test_a_loss_is_filled_with_the_tone():
@@ -235,18 +234,6 @@ def test_pauses_are_none_and_their_borders_are_smooth():
     assert np.abs(ending[-20:]).max() < 800
 
 
-def test_the_level_is_that_of_the_latest_block():
-    receiver = AudioReceiver((OPUS,))
-    assert receiver.level == SILENT_LEVEL
-    for (at, packet), now in zip(schedule(voice(), 50), ticks(0, 1), strict=True):
-        receiver.push(packet, at)
-        block = receiver.pull(now)
-    assert receiver.level == level_of(block)
-    for now in ticks(1, 2):
-        receiver.pull(now)
-    assert receiver.level == SILENT_LEVEL
-
-
 def test_garbage_is_counted_and_concealed():
     arrivals = schedule(voice(), 500)
     rng = random.Random(8)
@@ -295,7 +282,6 @@ def test_whatever_comes_blocks_come_out(steps):
             receiver.push(packet, now)
         block = receiver.pull(now)
         assert block is None or (block.shape == (BLOCK, 1) and block.dtype == np.int16)
-        assert 0 <= receiver.level <= SILENT_LEVEL
     assert receiver.stats().decoded <= len(steps)
 
 

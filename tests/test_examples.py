@@ -16,6 +16,13 @@ LIMIT_S = 60.0
 
 SAYS = {
     "custom_terminal.py": ["metronome: beat 1", "metronome: beat 2", "metronome: beat 3"],
+    "softphone.py": [
+        "Alice: call 1 was not connected: Bob is busy",
+        "Bob: it rings",
+        "Alice: Bob is there",
+        "Alice: Alice.wav is complete: True",
+        "Bob: Bob.wav is complete: True",
+    ],
     "third_party_provider.py": [
         "Bob's loudness meter: -20 dBov",
         "Alice's audio capture: StreamActive",

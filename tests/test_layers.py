@@ -17,7 +17,7 @@ import ipconf
 
 ROOT = Path(ipconf.__file__).parent
 LAYERS = (
-    {"errors", "model", "events", "tsp_data"},
+    {"errors", "settings", "model", "events", "tsp_data"},
     {
         "engine",
         "participants",
@@ -63,6 +63,7 @@ LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in name
 
 SANS_IO = (
     "errors",
+    "settings",
     "model",
     "events",
     "tsp_data",

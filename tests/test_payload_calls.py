@@ -195,6 +195,23 @@ def test_each_begins_with_a_key_frame() -> None:
         assert second.got[0][0].key_frame and film.key_frames == 2
 
 
+def test_after_a_mute_pictures_begin_anew() -> None:
+    """Those before can be decoded only with what was not recorded."""
+    with film_lab() as film:
+        taker = Taker(VIDEO)
+        film.substream.select_terminal(taker)
+        film.play(0.5)
+        person = film.substream.participant
+        assert person is not None
+        person.set_enabled(film.lab.stream, False)
+        film.play(0.5)
+        assert len(taker.got) == 15 and film.key_frames == 1
+        person.set_enabled(film.lab.stream, True)
+        film.play(0.5)
+        assert 25 < len(taker.got) < 30 and film.key_frames == 2
+        assert taker.got[15][0].key_frame
+
+
 def test_a_terminal_that_fails_is_left_out() -> None:
     with film_lab() as film:
         good, bad = Taker(VIDEO), Taker(VIDEO)

@@ -6,18 +6,28 @@ import ast
 import asyncio
 import re
 import threading
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
 from call_ends import Ends, loopback, provider
-from peers import eventually, scenario
-from senses import AUDIO, VIDEO
+from peers import eventually, scenario, webrtc
+from senses import AUDIO, RENDER, VIDEO
+from terminal_lab import file_audio
 
 import ipconf
-from ipconf import CallState, Identity, LoopbackTsp, MediaServiceProvider, workers
+from ipconf import (
+    CallState,
+    FileRecorder,
+    Identity,
+    LoopbackTsp,
+    MediaServiceProvider,
+    MediaStreamTerminal,
+    MediaType,
+    workers,
+)
 from ipconf import errors as e
-from ipconf.events import NewStream, TspData
+from ipconf.events import FileState, NewStream, TspData
 from ipconf.tsp_data import Candidate, Connect, Description, Disconnect
 from ipconf.workers import MAX_WORKERS, Workers
 
@@ -202,6 +212,89 @@ async def test_nothing_is_connected_outside_async_with() -> None:
             await tsp.connect({VIDEO})
         with pytest.raises(e.ClosedError, match="inside .async with."):
             await tsp.connect()
+
+
+@scenario(limit_s=5.0)
+async def test_connecting_closed_calls_fails_at_once() -> None:
+    async with loopback() as (tsp, x, y):
+        await y.close()
+        with pytest.raises(e.ClosedError, match="is closed; make another"):
+            await tsp.connect(pair=(x, y))
+        assert x.state is CallState.IDLE
+        used = await tsp.connect({AUDIO})
+        await used[1].close()
+        for pair in (used, used[::-1]):
+            with pytest.raises(e.ClosedError, match="is closed; make another"):
+                await tsp.connect(pair=pair)
+
+
+@scenario(limit_s=5.0)
+async def test_a_callee_that_is_closed_meanwhile_is_not_waited_for() -> None:
+    async with loopback() as (tsp, x, y):
+        connecting = asyncio.create_task(tsp.connect(pair=(x, y)))
+        await eventually(lambda: x.state is CallState.CONNECTING)
+        await y.close()
+        with pytest.raises(e.TransportError, match="not connected"):
+            await connecting
+
+
+@pytest.mark.parametrize("tsp_first", [False, True], ids=["providers first", "TSP first"])
+@scenario()
+async def test_a_tsp_may_be_entered_before_or_after_its_providers(tsp_first: bool) -> None:
+    one, other = (MediaServiceProvider(settings=webrtc()) for _ in range(2))
+    tsp = LoopbackTsp(one, other)
+    things = (tsp, one, other) if tsp_first else (one, other, tsp)
+    async with AsyncExitStack() as stack:
+        for thing in things:
+            await stack.enter_async_context(thing)
+        pair = await tsp.connect({AUDIO})
+        assert {call.state for call in pair} == {CallState.CONNECTED}
+    assert {call.state for call in pair} == {CallState.DISCONNECTED}
+
+
+# -- the end
+
+
+@scenario()
+async def test_readers_wait_while_a_call_is_disconnected_and_end_with_it() -> None:
+    async with loopback() as (tsp, x, y):
+        Ends(x, 440)
+        ear = MediaStreamTerminal(AUDIO, RENDER)
+        y.stream(AUDIO, RENDER).select_terminal(ear)
+        await tsp.connect(pair=(x, y))
+        await ear.read()
+        await x.disconnect()
+        await eventually(lambda: y.state is CallState.DISCONNECTED)
+        while ear.read_nowait() is not None:
+            pass
+        waiting = asyncio.create_task(ear.read())
+        await tsp.connect(pair=(x, y))
+        await waiting
+        await y.close()
+        async for _ in ear:
+            pass
+        with pytest.raises(e.ClosedError, match="on no stream any more"):
+            await ear.read()
+
+
+@scenario()
+async def test_leaving_completes_the_recordings_that_the_provider_made(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.wav"
+    async with FileRecorder(tmp_path / "ours.wav") as ours:
+        async with loopback() as (tsp, x, y):
+            Ends(x, 440)
+            made = tsp.providers[1].terminals.create(
+                "file recording", MediaType.MULTITRACK, RENDER, path=path
+            )
+            assert isinstance(made, FileRecorder)
+            for recorder in (made, ours):
+                y.stream(AUDIO, RENDER).select_terminal(recorder.audio)
+            made.start()
+            await tsp.connect(pair=(x, y))
+            await eventually(lambda: path.exists() and path.stat().st_size > 10_000)
+        assert made.closed and made.error is None and len(file_audio(path))
+        assert ours.state is FileState.ACTIVE  # it can go on in another provider's call
+    assert len(file_audio(ours.path))
 
 
 # -- what is exported

@@ -60,6 +60,8 @@ def test_the_levels_of_many_blocks_are_those_of_each():
     blocks += [np.zeros((960, 2), np.int16), np.full((960, 2), -32768, np.int16)]
     assert levels_of(blocks) == [level_of(block) for block in blocks]
     assert levels_of(blocks)[-2:] == [127, 0]
+    stereo_and_mono = [blocks[-3], blocks[-4][:, :1]]
+    assert levels_of(stereo_and_mono) == [level_of(block) for block in stereo_and_mono]
 
 
 def test_talk_begins_with_the_second_loud_level():

@@ -289,6 +289,52 @@ def test_a_reader_gets_pictures_as_frames_or_arrays() -> None:
     assert arrays.last_at == 0.5
 
 
+def test_reading_ends_when_the_stream_gives_the_terminal_back() -> None:
+    async def run() -> None:
+        terminal, first, second = speaker(), Host(), Host()
+        early = asyncio.create_task(terminal.read())
+        await asyncio.sleep(0)
+        terminal.attach(first)
+        terminal.detach(second)  # that one does not have it
+        await asyncio.sleep(0)
+        assert not early.done()  # before it is selected as well as after
+        terminal.detach(first)
+        with pytest.raises(ClosedError, match="on no stream any more"):
+            await early
+        terminal.attach(second)
+        terminal.write(sine(0.02), 1.0)
+        terminal.write(sine(0.02), 1.02)
+        terminal.detach(second)
+        assert len([block async for block in terminal]) == 2  # what was queued can be read
+
+    asyncio.run(run())
+
+
+def test_a_reader_does_not_notice_a_move_to_another_stream() -> None:
+    async def run() -> None:
+        terminal, first, second = speaker(), Host(), Host()
+        terminal.attach(first)
+        reader = asyncio.create_task(terminal.read())
+        await asyncio.sleep(0)
+        terminal.detach(first)
+        terminal.attach(second)
+        await asyncio.sleep(0)
+        assert not reader.done()
+        terminal.write(sine(0.02), 1.0)
+        assert len(await reader) == BLOCK
+
+    asyncio.run(run())
+
+
+def test_the_last_block_is_completed_when_reading_ends() -> None:
+    terminal, host = speaker(block_samples=2 * BLOCK), Host()
+    terminal.attach(host)
+    terminal.write(sine(0.02), 1.0)
+    assert terminal.read_nowait() is None
+    terminal.detach(host)
+    assert len(terminal.read_nowait()) == 2 * BLOCK and terminal.read_nowait() is None
+
+
 # --- a fixed format -------------------------------------------------------------------------------
 
 

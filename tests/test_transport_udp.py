@@ -99,8 +99,18 @@ def test_a_range_that_ends_before_it_begins_is_an_error() -> None:
 
 
 def test_an_address_of_another_machine_is_an_error() -> None:
-    with pytest.raises(TransportError, match=r"192\.0\.2\.1"):
-        bind_udp("192.0.2.1", None)
+    for ports in (None, (5000, 5009)):
+        with pytest.raises(TransportError, match=r"192\.0\.2\.1.*; give an address that this ma"):
+            bind_udp("192.0.2.1", ports)
+
+
+@pytest.mark.parametrize("mux", [True, False])
+@scenario()
+async def test_more_ports_are_no_advice_where_the_address_is_wrong(mux: bool) -> None:
+    transport = UdpTransport("192.0.2.1", (5000, 5009), mux=mux)
+    with pytest.raises(TransportError, match="give an address that this machine has"):
+        await transport.open()
+    await transport.close()
 
 
 @pytest.mark.parametrize(

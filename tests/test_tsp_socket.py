@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from call_ends import provider
-from peers import LOCALHOST, eventually, open_sockets, scenario
+from peers import LOCALHOST, eventually, open_sockets, scenario, webrtc
 
-from ipconf import Call, CallState, MediaServiceProvider, SocketTsp
+from ipconf import Call, CallSettings, CallState, MediaServiceProvider, SocketTsp
 from ipconf.errors import (
+    CallDeclinedError,
     ClosedError,
     InvalidMediaTypeError,
     InvalidStateError,
@@ -21,8 +22,10 @@ from ipconf.errors import (
     TransportError,
 )
 from ipconf.events import TspData
+from ipconf.signalling import MAX_WAITING_MESSAGES
 from ipconf.tsp import connection as connection_module
 from ipconf.tsp.connection import MAX_UNSENT_BYTES, Connection
+from ipconf.tsp.ringing import OnCall
 from ipconf.tsp_data import (
     MAX_MESSAGE_CHARACTERS,
     Candidate,
@@ -87,7 +90,7 @@ async def answering() -> AsyncIterator[tuple[int, asyncio.Queue[FarEnd]]]:
 
 @asynccontextmanager
 async def listening(
-    on_call: Callable[[Call], None], **limits: Any
+    on_call: OnCall, **limits: Any
 ) -> AsyncIterator[tuple[MediaServiceProvider, int]]:
     """A provider that takes calls at a port."""
     async with provider() as msp, SocketTsp(msp, on_call, **limits) as tsp:
@@ -265,6 +268,146 @@ async def test_without_on_call_the_caller_is_told() -> None:
     async with provider() as msp, SocketTsp(msp) as tsp:
         far = await FarEnd.of(await tsp.listen(LOCALHOST))
         assert await far.is_dismissed() == "nobody takes calls here"
+
+
+# -- calls that ring
+
+
+@asynccontextmanager
+async def phones(
+    on_call: OnCall, settings: CallSettings | None = None
+) -> AsyncIterator[tuple[MediaServiceProvider, Call]]:
+    """A provider that is called, and the call of somebody who dials it."""
+    async with (
+        provider("Bob", settings) as bob,
+        provider("Alice") as alice,
+        SocketTsp(bob, on_call) as his,
+        SocketTsp(alice) as hers,
+    ):
+        yield bob, await hers.dial(LOCALHOST, await his.listen(LOCALHOST))
+
+
+@scenario()
+async def test_a_call_rings_until_it_is_answered() -> None:
+    rings, picked_up = asyncio.Event(), asyncio.Event()
+
+    async def ring(call: Call) -> None:
+        rings.set()
+        await picked_up.wait()
+
+    async with phones(ring) as (bob, hers):
+        await rings.wait()
+        (his,) = bob.calls
+        assert (his.state, hers.state) == (CallState.IDLE, CallState.CONNECTING)
+        picked_up.set()
+        await hers.wait_connected()
+        await his.wait_connected()
+
+
+@pytest.mark.parametrize("rings", [False, True])
+@scenario()
+async def test_who_is_declined_is_told_why(rings: bool) -> None:
+    def decline(call: Call) -> None:
+        raise CallDeclinedError("busy")
+
+    async def decline_later(call: Call) -> None:
+        await asyncio.sleep(0)
+        decline(call)
+
+    async with phones(decline_later if rings else decline) as (bob, hers):
+        with pytest.raises(TransportError, match="was not connected: busy"):
+            await hers.wait_connected()
+        await eventually(lambda: not bob.calls, "its call is closed")
+
+
+@pytest.mark.parametrize("last_words", [Disconnect(), b"hello?\n", b""])
+@scenario()
+async def test_it_rings_no_more_when_the_caller_has_hung_up(last_words: TspMessage | bytes) -> None:
+    rings, missed = asyncio.Event(), asyncio.Event()
+
+    async def ring(call: Call) -> None:
+        rings.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            missed.set()
+
+    async with listening(ring) as (msp, port):
+        far = await FarEnd.of(port)
+        far.says(OFFER)
+        await rings.wait()
+        far.says(last_words)
+        if not last_words:
+            far.writer.write_eof()
+        await far.sees_the_end()
+        await missed.wait()
+        await eventually(lambda: not msp.calls, "its call is closed")
+
+
+@scenario()
+async def test_it_does_not_ring_for_ever() -> None:
+    async def ring(call: Call) -> None:
+        await asyncio.Event().wait()
+
+    async with phones(ring, webrtc(connect_timeout_s=0.05)) as (bob, hers):
+        with pytest.raises(TransportError, match=r"nobody answered within 0\.05 s"):
+            await hers.wait_connected()
+
+
+@scenario()
+async def test_what_the_caller_says_meanwhile_is_heard_after_the_offer() -> None:
+    rings, picked_up = asyncio.Event(), asyncio.Event()
+    taken: list[TspMessage] = []
+
+    async def ring(call: Call) -> None:
+        call.receive_tsp_data = taken.append  # type: ignore[method-assign]
+        rings.set()
+        await picked_up.wait()
+
+    async with listening(ring) as (_, port):
+        far = await FarEnd.of(port)
+        far.says(OFFER)
+        await rings.wait()
+        said = [Candidate(candidate=str(number)) for number in range(3)]
+        for message in said:
+            far.says(message)
+        picked_up.set()
+        await eventually(lambda: taken == [OFFER, *said], "all of it, in order")
+        far.says(Disconnect())
+        await far.sees_the_end()
+
+
+@scenario()
+async def test_who_says_too_much_before_the_answer_is_dismissed() -> None:
+    async def ring(call: Call) -> None:
+        await asyncio.Event().wait()
+
+    async with listening(ring) as (msp, port):
+        far = await FarEnd.of(port)
+        for message in (OFFER, *[Candidate(candidate="")] * (MAX_WAITING_MESSAGES + 1)):
+            far.says(message)
+        assert "too many messages" in await far.is_dismissed()
+        await eventually(lambda: not msp.calls, "its call is closed")
+
+
+@scenario()
+async def test_leaving_while_it_rings_leaves_nothing() -> None:
+    rings, missed = asyncio.Event(), asyncio.Event()
+
+    async def ring(call: Call) -> None:
+        rings.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            missed.set()
+
+    async with provider() as msp:
+        async with SocketTsp(msp, ring) as tsp:
+            far = await FarEnd.of(await tsp.listen(LOCALHOST))
+            far.says(OFFER)
+            await rings.wait()
+        assert missed.is_set() and not msp.calls
+        await far.sees_the_end()
 
 
 # -- calls that go out

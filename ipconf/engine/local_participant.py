@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from ..errors import NoItemError, NotSupportedError
-from ..model import IDENTITY_FIELDS, Identity, SdesType
+from ..model import IDENTITY_FIELDS, Identity, SdesType, check_sdes_type
 
 
 class LocalParticipant:
@@ -46,6 +46,7 @@ class LocalParticipant:
 
     def info(self, kind: SdesType) -> str:
         """One item that we announce; `NoItemError` where none is set."""
+        check_sdes_type(kind)
         text = self.items.get(kind)
         if text is None:
             hint = "; PRIV items are in `private`" if kind is SdesType.PRIV else ""
@@ -58,6 +59,7 @@ class LocalParticipant:
         `NotSupportedError` for the CNAME, which is what makes our sources one person, and for
         PRIV, which `set_private` sets.
         """
+        check_sdes_type(kind)
         if kind is SdesType.CNAME:
             raise NotSupportedError("a CNAME holds for a provider's life: set it in its settings")
         if kind is SdesType.PRIV:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidStateError, InvalidStreamError, NoItemError, NotSupportedError
-from ..model import MediaType, SdesType
+from ..model import MediaType, SdesType, check_sdes_type
 
 if TYPE_CHECKING:
     from ..rtp_streams import Stream
@@ -77,6 +77,7 @@ class Participant:
 
     def info(self, kind: SdesType) -> str:
         """An identity item as announced, at most 255 bytes; `NoItemError` where it was not."""
+        check_sdes_type(kind)
         text = self.cname if kind is SdesType.CNAME else self._person.items.get(kind)
         if not text:
             hint = "; PRIV items are in `private`" if kind is SdesType.PRIV else ""

@@ -45,10 +45,9 @@ def level_of(samples: NDArray[np.int16]) -> int:
 
 
 def levels_of(blocks: Sequence[NDArray[np.int16]]) -> list[int]:
-    """The level of each of several blocks, which have as many samples each, as `level_of`.
-
-    For many it takes a fifth of the time.
-    """
+    """The level of each of several blocks, as `level_of` tells it; for many in half the time."""
+    if len({block.size for block in blocks}) != 1:
+        return [level_of(block) for block in blocks]
     rows = np.concatenate([block.reshape(-1) for block in blocks]).astype(np.float32)
     waves = rows.reshape(len(blocks), -1)
     powers = np.einsum("ij,ij->i", waves, waves) / waves.shape[1]

@@ -11,7 +11,7 @@ from ..engine.jitter import AudioJitterBuffer, Playout
 from ..engine.lip_sync import HoldBack
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
-from ..engine.speakers import SILENT_LEVEL, level_of
+from ..engine.speakers import level_of
 from ..errors import MediaError
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from .audio_formats import AudioFormats
@@ -77,8 +77,7 @@ class AudioReceiver:
         self._buffer = AudioJitterBuffer(AUDIO_RATE_HZ, self._formats.duration)
         self._hold_back = HoldBack()
         self._held = np.empty((0, 1), np.int16)
-        self._block: NDArray[np.int16] | None = None
-        self._level: int | None = SILENT_LEVEL
+        self._playing = False
         self._unbalanced_since: float | None = None
         self._ticks_since_scaling = 0
         self._decoded = self._decode_errors = 0
@@ -113,16 +112,8 @@ class AudioReceiver:
         self._held = samples[AUDIO_FRAME_SAMPLES:]
         if len(samples) > AUDIO_FRAME_SAMPLES:
             samples = samples[:AUDIO_FRAME_SAMPLES]
-        self._block, self._level = samples, None
+        self._playing = True
         return samples
-
-    @property
-    def level(self) -> int:
-        """Level of the latest block, 0 (loudest) .. 127 (RFC 6464)."""
-        if self._level is None:
-            assert self._block is not None
-            self._level = level_of(self._block)
-        return self._level
 
     @property
     def decoded(self) -> int:
@@ -203,14 +194,12 @@ class AudioReceiver:
         """Silence; before it a block that fades out, so that it does not begin with a click."""
         self._held = samples[:0]
         rest: NDArray[np.int16] | None = None
-        if self._block is not None or len(samples):
+        if self._playing or len(samples):
             rest = self._formats.conceal(AUDIO_FRAME_SAMPLES - len(samples))
         if rest is None:
-            self._level = SILENT_LEVEL
             return None
-        self._block = None
+        self._playing = False
         block: NDArray[np.int16] = (_join(samples, rest) * _FADE_OUT).astype(np.int16)
-        self._level = level_of(block)
         return block
 
     def _rescale(self, samples: NDArray[np.int16], now: float) -> NDArray[np.int16]:

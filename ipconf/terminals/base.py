@@ -190,8 +190,9 @@ class CaptureTerminal(Terminal, ABC):
     def read(self, now: float) -> Samples | av.VideoFrame | None:
         """What there is to send now, or None; `now` is the provider's clock in seconds.
 
-        Called on the loop, every 20 ms for audio (960 samples or None) and every 10 ms for video
-        (a frame only when a new one is due). Must not block and must not raise.
+        Audio is asked for every 20 ms: 960 samples at 48 kHz, int16 of shape (960, 1) or (960, 2),
+        or None. Video is asked for every 10 ms: a frame only when a new one is due. Called on the
+        loop; must not block and must not raise.
         """
 
     def capture(self, now: float) -> Samples | av.VideoFrame | None:

@@ -4,6 +4,8 @@ microphone = MediaStreamTerminal(MediaType.AUDIO, Direction.CAPTURE, rate_hz=16_
 await microphone.write(array)                  # goes out; waits while 200 ms are queued
 speaker = MediaStreamTerminal(MediaType.AUDIO, Direction.RENDER, rate_hz=16_000)
 async for samples in speaker: ...              # what arrives, int16 (n, channels)
+
+Reading ends with the call. While a call is disconnected it waits: that may be connected again.
 """
 
 import asyncio
@@ -14,7 +16,14 @@ import av
 
 from ..errors import ClosedError, ConfigurationError, InvalidDirectionError
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, Direction, MediaType
-from .base import MAX_LAG_S, CaptureTerminal, RenderTerminal, Samples, Terminal
+from .base import (
+    MAX_LAG_S,
+    CaptureTerminal,
+    RenderTerminal,
+    Samples,
+    Terminal,
+    TerminalHost,
+)
 from .convert import AudioConverter, PictureConverter
 from .queues import (
     MAX_QUEUE_S,
@@ -160,6 +169,11 @@ class MediaStreamRender(MediaStreamTerminal, RenderTerminal):
     Audio comes as int16 of shape (n, channels) at `rate_hz`, usually 20 ms at a time, or exactly
     `block_samples`; the last block before a silence is then filled up with zeros. Video comes as
     `av.VideoFrame`, or with `arrays` as RGB uint8 (height, width, 3).
+
+    Reading waits for media until the terminal is closed or taken off its stream: by
+    `unselect_terminal`, or because the call is closed or the person of a substream has left. What
+    was queued can still be read. Selected anew, also elsewhere, it can be read again; a reader that
+    waits does not notice a move in one go (`ParticipantSubStreamControl.switch_terminal`).
     """
 
     def __init__(
@@ -190,6 +204,23 @@ class MediaStreamRender(MediaStreamTerminal, RenderTerminal):
             self._limit = int(MAX_QUEUE_S * AUDIO_RATE_HZ / AUDIO_FRAME_SAMPLES)
         self._queue: deque[tuple[Samples | av.VideoFrame, float]] = deque()
         self._arrived = asyncio.Event()
+        self._taken_off = False
+
+    def attach(self, host: TerminalHost) -> None:
+        """As for every terminal; what arrives can be read from now on."""
+        super().attach(host)
+        self._taken_off = False
+
+    def detach(self, host: TerminalHost) -> None:
+        """As for every terminal; who waits for media is told that none will come."""
+        if host in self._hosts:
+            self._taken_off = True
+            self._arrived.set()
+        super().detach(host)
+
+    @property
+    def _ended(self) -> bool:
+        return self._closed or self._taken_off
 
     def write(self, media: Samples | av.VideoFrame, at: float) -> None:
         """Queue what the stream received; the oldest goes when 1 s (8 pictures) is unread."""
@@ -213,7 +244,7 @@ class MediaStreamRender(MediaStreamTerminal, RenderTerminal):
                 self._blocks.extend(self._cutter.cut(at, samples))
             elif len(samples):
                 return samples
-        if self._closed and self._cutter and not self._blocks:
+        if self._ended and self._cutter and not self._blocks:
             self._blocks.extend(self._cutter.finish())
         if not self._blocks:
             return None
@@ -222,16 +253,17 @@ class MediaStreamRender(MediaStreamTerminal, RenderTerminal):
         return block
 
     async def read(self) -> Any:
-        """What arrived next, waiting for it; ClosedError once closed and all is read."""
+        """What arrived next, waiting for it; ClosedError after the end, when all is read."""
         while (media := self.read_nowait()) is None:
-            if self._closed:
-                raise ClosedError(f"{self.identity} is closed and everything has been read")
+            if self._ended:
+                state = "closed" if self._closed else "on no stream any more"
+                raise ClosedError(f"{self.identity} is {state} and everything has been read")
             self._arrived.clear()
             await self._arrived.wait()
         return media
 
     def __aiter__(self) -> Self:
-        """All that arrives until the terminal is closed."""
+        """All that arrives until the terminal is closed or taken off its stream."""
         return self
 
     async def __anext__(self) -> Any:

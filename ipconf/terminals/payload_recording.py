@@ -54,15 +54,15 @@ class PayloadTrack(PayloadTerminal):
         recorder = self.recorder
         if recorder.state is not FileState.ACTIVE or self.closed:
             return
-        if payload.key_frame:
-            self._follows, self._dropped = True, recorder.dropped
-        elif self.needs_key_frame:
-            return
+        if self.media_type is MediaType.VIDEO:
+            if payload.key_frame:
+                self._follows, self._dropped = True, recorder.dropped
+            elif self.needs_key_frame:
+                return
         self._check(payload.format.name.lower())
         self._number += 1
         media = Numbered(payload, self._number, self.media_type)
-        host = next(iter(self.hosts), None)
-        recorder.put(self, host, media, at, payload.duration_s)
+        recorder.put(self, self._hosts[0] if self._hosts else None, media, at, payload.duration_s)
 
     def begin(self, *, new: bool) -> None:
         """The recorder starts, with a new file or after a pause; called by it."""

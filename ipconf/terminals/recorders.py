@@ -149,7 +149,8 @@ class Recorder(FileTerminal, Generic[T]):
     def start(self) -> None:
         """Record from now on, or go on after `pause`; the time in between is left out.
 
-        Raises MediaError when the file cannot be written, InvalidStateError when it has been.
+        Tracks can still be created until media arrive; with none the file stays empty. Raises
+        MediaError when the file cannot be written, InvalidStateError when it has been.
         """
         self._check_open()
         if self._state is FileState.PAUSED:
@@ -196,14 +197,15 @@ class Recorder(FileTerminal, Generic[T]):
         self, track: T, host: TerminalHost | None, media: Any, at: float, length_s: float
     ) -> None:
         """Record what came from `host` on a track; called by the tracks."""
-        if self._state is not FileState.ACTIVE or self._recording is None or track.closed:
+        recording = self._recording
+        if self._state is not FileState.ACTIVE or recording is None or track.closed:
             return
         if not math.isfinite(at):
             return  # nobody's clock says so
         if host is not None:
             self._greet((host,))
         if not self._began:
-            self._recording.plan(
+            recording.plan(
                 {each: each.media_type for each in self._tracks},
                 {each: each.name for each in self._tracks},
             )
@@ -212,7 +214,7 @@ class Recorder(FileTerminal, Generic[T]):
         self._began, self._resumes = True, False
         at -= self._skipped_s
         self._end_at = max(self._end_at, at + length_s)
-        self._recording.put(track, host, media, at)
+        recording.put(track, host, media, at)
 
     @abstractmethod
     def _make_track(self, media_type: MediaType, name: str) -> T:

@@ -51,6 +51,10 @@ class RecordingTrack(RenderTerminal):
 class FileRecorder(Recorder[RecordingTrack]):
     """Records sound and pictures into one file, on the time of the call (MSPI: ITMediaRecord).
 
+    It records from `start` to `stop`, or inside `async with`, after which the file is complete
+    (otherwise: `await wait_complete()`). It outlives calls and providers: one that you made, not
+    `msp.terminals.create`, has its thread and an incomplete file until you stop or close it.
+
     The ending of the name chooses the format (`ipconf.terminals.file_formats.FORMATS`); `size` is
     width and height of the video, by default those of the first picture. The tracks of the file are
     those that there are when the first media arrive. A file that is there already is overwritten.

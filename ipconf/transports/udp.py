@@ -5,6 +5,7 @@ the ports can send to them: use it where the network is trusted, or for peers th
 """
 
 import asyncio
+import errno
 import ipaddress
 import socket
 from typing import Any, cast
@@ -21,6 +22,12 @@ RECEIVE_BUFFER_BYTES = 1 << 20
 """Room in the kernel for a burst of video while the loop is busy."""
 PORT_ATTEMPTS = 64
 """Pairs of ports to try before giving up."""
+_ADVICE = {
+    errno.EADDRNOTAVAIL: "give an address that this machine has",
+    errno.EAFNOSUPPORT: "this machine lacks IP of that version",
+    errno.EACCES: "choose ports above 1023",
+}
+"""What to do about errors that other ports, or more of them, would not mend."""
 
 
 class UdpTransport(SignalledTransport):
@@ -145,6 +152,7 @@ def _bind_ports(host: str, port_range: tuple[int, int] | None, mux: bool) -> lis
     """One bound socket, or one on an even port and one on the next (RFC 3550 section 11)."""
     if mux:
         return [bind_udp(host, port_range)]
+    bind_udp(host, None).close()  # where that fails the address is at fault, and no port will do
     candidates = range(port_range[0] + port_range[0] % 2, port_range[1], 2) if port_range else None
     for attempt in range(PORT_ATTEMPTS if candidates is None else len(candidates)):
         if candidates is None:
@@ -177,11 +185,13 @@ def bind_udp(host: str, port_range: tuple[int, int] | None) -> socket.socket:
         except OSError as exc:
             sock.close()
             problem = exc
+            if exc.errno == errno.EADDRNOTAVAIL:
+                break
             continue
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         return sock
     wanted = "ports {} to {}".format(*port_range) if port_range else "any port"
-    raise TransportError(
-        f"cannot bind {wanted} on {host}: {problem}; widen port_range"
-    ) from problem
+    code = (problem and problem.errno) or 0
+    advice = _ADVICE.get(code, "widen port_range" if port_range else "free some ports")
+    raise TransportError(f"cannot bind {wanted} on {host}: {problem}; {advice}") from problem

@@ -20,7 +20,9 @@ from ..tsp_data import TspMessage
 class TelephonyServiceProvider(ABC):
     """Base of all TSPs: brings what its providers post to `send`; use it with `async with`.
 
-    Enter it after its providers and leave it before them (MSPI: TSPI_lineCreateMSPInstance).
+    What they post while it is not entered is carried nowhere. So enter it before calls are to be
+    connected; before or after its providers is all the same. Calls that are connected stay so when
+    it is left (MSPI: TSPI_lineCreateMSPInstance).
     """
 
     def __init__(self, *providers: MediaServiceProvider) -> None:

@@ -8,7 +8,7 @@ from ..call import Call
 from ..errors import ClosedError, InvalidStreamError
 from ..model import MediaType
 from ..msp import CALL_MEDIA, MediaServiceProvider
-from ..tsp_data import Connect, TspMessage
+from ..tsp_data import Connect, Description, Disconnect, TspMessage
 from .base import TelephonyServiceProvider
 
 
@@ -45,17 +45,25 @@ class LoopbackTsp(TelephonyServiceProvider):
             raise InvalidStreamError(
                 f"{one.identity} and {other.identity} are not joined; connect what pair() returns"
             )
+        still_open = {call for provider in self.providers for call in provider.calls}
+        for call in (one, other):
+            if call not in still_open:
+                raise ClosedError(f"{call.identity} is closed; make another pair()")
         one.receive_tsp_data(Connect())
         await one.wait_connected()
         await other.wait_connected()
         return one, other
 
     async def send(self, call: Call, message: TspMessage) -> None:
-        """Hand the message to the call at the other end, if that is still there."""
+        """Hand the message to the call at the other end; who asks one that is closed is told."""
         far = self._far_of(call)
-        if far is not None:
-            with suppress(ClosedError):
+        with suppress(ClosedError):
+            if far is not None:
                 far.receive_tsp_data(message)
+                return
+        if isinstance(message, Description) and message.type == "offer":
+            with suppress(ClosedError):
+                call.receive_tsp_data(Disconnect(reason="the call at the far end is closed"))
 
     def _far_of(self, call: Call) -> Call | None:
         far = self._far.get(call)

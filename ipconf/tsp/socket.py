@@ -4,17 +4,25 @@ There is no authentication here: listen on an address that only your own machine
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections import deque
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
 from ..call import Call
-from ..errors import InvalidStateError, IpconfError, NegotiationError, TransportError
+from ..errors import (
+    CallDeclinedError,
+    InvalidStateError,
+    IpconfError,
+    NegotiationError,
+    TransportError,
+)
 from ..model import CallState, MediaType
 from ..msp import CALL_MEDIA, MediaServiceProvider
 from ..tsp_data import MAX_MESSAGE_CHARACTERS, Connect, Description, Disconnect, TspMessage
 from .base import TelephonyServiceProvider
 from .connection import Connection
+from .ringing import OnCall, ask
 
 UNREACHABLE = (OSError, UnicodeError, OverflowError)
 """What the system says of an address: not there, no host name, no port."""
@@ -24,15 +32,18 @@ class SocketTsp(TelephonyServiceProvider):
     """Dials and answers calls of one provider over TCP.
 
     `on_call` is told of each call that comes in, before it is answered, so that terminals can be
-    selected; without it nobody is answered, nor if it raises. Who connects has
-    `first_message_limit_s` seconds to make an offer. While there are `max_calls` connections,
-    dialled ones included, others are refused.
+    selected; without it nobody is answered, nor if it raises. CallDeclinedError tells the caller
+    why. A coroutine function may let it ring: the call is answered when it returns. It is
+    cancelled when the caller hangs up first, and after the `connect_timeout_s` of the call.
+
+    Who connects has `first_message_limit_s` seconds to make an offer. While there are `max_calls`
+    connections, dialled and ringing ones included, others are refused.
     """
 
     def __init__(
         self,
         provider: MediaServiceProvider,
-        on_call: Callable[[Call], None] | None = None,
+        on_call: OnCall | None = None,
         *,
         max_calls: int = 64,
         first_message_limit_s: float = 10.0,
@@ -113,7 +124,7 @@ class SocketTsp(TelephonyServiceProvider):
         self._conversations[task] = connection
         task.add_done_callback(self._conversations.pop)
 
-    async def _answer(self, connection: Connection, on_call: Callable[[Call], None]) -> None:
+    async def _answer(self, connection: Connection, on_call: OnCall) -> None:
         """Wait for an offer, then make a call of it: idle connections cost no more than that."""
         try:
             async with asyncio.timeout(self._first_message_limit_s):
@@ -126,38 +137,38 @@ class SocketTsp(TelephonyServiceProvider):
         except IpconfError as exc:
             connection.send(Disconnect(reason=str(exc)))
         else:
-            call = await self._new_call(connection, on_call)
-            if call is not None:
-                await self._follow(call, connection, offer)
+            await self._take(connection, offer, on_call)
 
-    async def _new_call(
-        self, connection: Connection, on_call: Callable[[Call], None]
-    ) -> Call | None:
-        call = None
+    async def _take(self, connection: Connection, offer: Description, on_call: OnCall) -> None:
+        """Make a call of an offer and answer it, if the application wants to."""
+        call, heard = None, None
         try:
             call = self._provider.create_call()
-            on_call(call)
+            self._connections[call] = connection
+            heard = await ask(on_call, call, connection)
+        except CallDeclinedError as exc:
+            connection.send(Disconnect(reason=str(exc) or "the call was declined"))
         except Exception as exc:
             connection.send(Disconnect(reason="the call could not be taken at the far end"))
             context = {"message": f"a call from {connection.peer} was lost", "exception": exc}
             asyncio.get_running_loop().call_exception_handler(context)
-            if call is not None:
+        finally:
+            if call is not None and heard is None:
+                del self._connections[call]
+                connection.close()
                 await call.close()
-            return None
-        self._connections[call] = connection
-        return call
+        if call is not None and heard is not None:
+            await self._follow(call, connection, offer, *heard)
 
-    async def _follow(
-        self, call: Call, connection: Connection, message: TspMessage | None = None
-    ) -> None:
+    async def _follow(self, call: Call, connection: Connection, *first: TspMessage) -> None:
         """Hand on what comes, until either end hangs up; a call that is not connected ends then."""
         why = "the far end hung up"
+        waiting = deque(first)
         try:
-            while message is not None or (message := await connection.receive()) is not None:
+            while message := waiting.popleft() if waiting else await connection.receive():
                 call.receive_tsp_data(message)
                 if isinstance(message, Disconnect):
                     break
-                message = None
         except IpconfError as exc:  # nonsense, a lost connection or a closed call
             why = str(exc)
         except asyncio.CancelledError:

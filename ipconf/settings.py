@@ -1,0 +1,170 @@
+"""How a call connects, encodes and keeps track of people: `CallSettings`, and what it is made of.
+
+Settings are pydantic models, validated where a person writes them and frozen from then on. The text
+below each field is its description: `help(CallSettings)` lists all of them.
+"""
+
+import difflib
+import inspect
+from ipaddress import IPv4Address, IPv6Address
+from typing import Annotated, Any, Literal, NoReturn, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails
+
+from .errors import ConfigurationError
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown names refused, errors as `ConfigurationError`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as exc:
+            known = tuple(type(self).model_fields)
+            problems = "; ".join(_in_words(error, known) for error in exc.errors())
+            raise ConfigurationError(f"{type(self).__name__}: {problems}") from None
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        fields = [f"{name}: {f.description}" for name, f in cls.model_fields.items()]
+        cls.__doc__ = "\n\n".join([inspect.cleandoc(cls.__doc__ or ""), *fields])
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        kind = type(self).__name__
+        raise ConfigurationError(f"{kind} cannot be changed: use replace({name}=...) for a copy")
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some values changed, validated anew."""
+        return type(self)(**{**dict(self), **changes})
+
+
+def _in_words(error: ErrorDetails, known: tuple[str, ...]) -> str:
+    """What is wrong with one value, or which of the `known` names is meant by one that is not."""
+    where = ".".join(map(str, error["loc"]))
+    if error["type"] != "extra_forbidden":
+        return f"{where}: {error['msg']}"
+    close = difflib.get_close_matches(where, known, 1)
+    return f"there is no {where!r}: " + (
+        f"do you mean {close[0]!r}" if close else f"choose from {', '.join(known)}"
+    )
+
+
+class IceServer(Settings):
+    """A STUN or TURN server. None is contacted unless it stands in the settings."""
+
+    url: str
+    """"stun:host:port", "turn:host:port?transport=udp" or "turns:host:port" (RFC 7064, 7065)."""
+    username: str | None = None
+    """For TURN; None where the server asks for none."""
+    credential: str | None = None
+    """The password for TURN; None where the server asks for none."""
+
+
+PortNumber = Annotated[int, Field(ge=1, le=65535)]
+
+AUDIO_CODECS = ("opus", "G722", "PCMU", "PCMA", "L16")
+"""Every audio codec there is, by its name in descriptions."""
+VIDEO_CODECS = ("VP8", "H264")
+"""Every video codec there is."""
+DEFAULT_PTIME_MS = 20
+"""Sound per packet where nobody says anything (RFC 3551 section 4.2)."""
+
+
+def _known_codecs(known: tuple[str, ...]) -> AfterValidator:
+    """Accepts some of these names in any order and case, each once, and spells them as here."""
+    spelled = {name.lower(): name for name in known}
+
+    def check(names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name.lower() not in spelled:
+                raise ValueError(f"there is no codec {name!r}; choose from {', '.join(known)}")
+        chosen = tuple(spelled[name.lower()] for name in names)
+        if len(set(chosen)) < max(1, len(chosen)):
+            raise ValueError(f"name at least one of {', '.join(known)}, and each only once")
+        return chosen
+
+    return AfterValidator(check)
+
+
+def _one_is_enough(value: object) -> object:
+    return (value,) if isinstance(value, str | IPv4Address | IPv6Address | IceServer) else value
+
+
+OneOrMore = BeforeValidator(_one_is_enough)
+"""Accepts a single value where several can stand."""
+
+
+def _ascends(ports: tuple[int, int] | None) -> tuple[int, int] | None:
+    if ports is not None and ports[0] > ports[1]:
+        raise ValueError(f"{ports[0]} to {ports[1]} has no ports: give the lower number first")
+    return ports
+
+
+class CallSettings(Settings):
+    """How a call connects and keeps track of people. Times are seconds, rates are bit/s."""
+
+    transport: Literal["webrtc", "rtp"] = "webrtc"
+    """ICE with DTLS-SRTP, or plain RTP over UDP to the addresses in the descriptions."""
+    rtp_address: IPvAnyAddress = Field(default=IPv4Address("127.0.0.1"), validate_default=True)
+    """Local address of plain RTP."""
+    rtcp_mux: bool = False
+    """Plain RTP: offer RTP and RTCP on one port (RFC 5761)."""
+    ice_servers: Annotated[tuple[IceServer, ...], OneOrMore] = ()
+    """STUN and TURN servers to use; without any, only addresses of this machine are offered."""
+    ice_addresses: Annotated[tuple[IPvAnyAddress, ...] | None, OneOrMore] = None
+    """Local addresses to offer, loopback included; None means every address but loopback."""
+    port_range: Annotated[tuple[PortNumber, PortNumber] | None, AfterValidator(_ascends)] = None
+    """UDP ports to use, 1 to 65535, both ends included; None means any."""
+    dtls_role: Literal["auto", "client", "server"] = "auto"
+    """"auto" offers both and answers as server unless the offer is itself a server's."""
+    bundle: bool = True
+    """Offer one transport for all media (RFC 8843)."""
+    connect_timeout_s: float = Field(default=30.0, gt=0)
+    """How long ICE and DTLS may take, in seconds from when both descriptions are there."""
+    member_timeout_s: float | None = Field(default=None, gt=0)
+    """Silence after which a person is gone; None means five RTCP intervals (RFC 3550 6.3.5)."""
+    rtcp_min_interval_s: float | None = Field(default=None, gt=0)
+    """Shortest average RTCP interval; None means 1 s with WebRTC (AVPF allows any, RFC 4585
+    section 3.4) and 5 s with plain RTP (RFC 3550 section 6.2)."""
+    session_bandwidth_bps: int = Field(default=1_000_000, gt=0)
+    """Bandwidth of the session, of which RTCP takes 5 % (RFC 3550 section 6.2)."""
+    audio_bitrate_bps: int = Field(default=32_000, ge=6_000, le=510_000)
+    """Of Opus, the only audio codec here that has a choice; 6 000 to 510 000."""
+    video_bitrate_bps: int = Field(default=500_000, ge=50_000, le=10_000_000)
+    """At most, 50 000 to 10 000 000; a far end that gets less through makes it lower."""
+    audio_codecs: Annotated[tuple[str, ...], _known_codecs(AUDIO_CODECS), OneOrMore] = AUDIO_CODECS[
+        :-1
+    ]
+    """Offered and accepted, best first. L16 takes 768 kbit/s and is used only where it is named."""
+    video_codecs: Annotated[tuple[str, ...], _known_codecs(VIDEO_CODECS), OneOrMore] = VIDEO_CODECS
+    """Offered and accepted, best first."""
+    max_decoded_sources: int = Field(default=32, ge=1, le=512)
+    """People of one arriving stream who are decoded at the same time, 1 to 512; of more, those who
+    talk."""
+    ptime_ms: int = Field(default=DEFAULT_PTIME_MS, ge=10, le=180, multiple_of=10)
+    """Sound per packet, 10 to 180 ms by tens, where the far end has no wish (a=ptime) or limit
+    (a=maxptime) of its own; Opus holds up to 120 ms, L16 what fits one datagram."""
+    opus_stereo: bool = False
+    """Ask for two channels of Opus, and send them to whoever asks for them."""
+    opus_fec: bool = True
+    """Ask for a coarse copy of each Opus packet in the next, and send it to whoever asks for it."""
+    opus_dtx: bool = False
+    """Let Opus pause in silence, and ask the far end to do so."""
+    silence_suppression: bool = False
+    """Send comfort noise (RFC 3389) in place of silence, with codecs that cannot pause."""
+    loss_percent: float = Field(default=0.0, ge=0, le=100)
+    """Datagrams dropped on purpose in this end's transport, both ways, for tests and demos."""
+    loss_seed: int = 0
+    """Which of them are dropped: the same seed drops the same ones."""
