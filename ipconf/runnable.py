@@ -165,7 +165,7 @@ class Runnable(InterfaceHost, ABC):
         """Run again after `pause` or `stop`; a new stream needs no start (MSPI: StartStream).
 
         Terminals that have failed are given another try. Raises NotStoppedError if nothing stopped
-        it, NoTerminalSelectedError without a terminal.
+        it, as on a new stream, and NoTerminalSelectedError without a terminal.
         """
         self._check_open()
         if self._wish is Wish.RUN:

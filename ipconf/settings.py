@@ -38,7 +38,8 @@ class Settings(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        fields = [f"{name}: {f.description}" for name, f in cls.model_fields.items()]
+        described = [(name, field.description) for name, field in cls.model_fields.items()]
+        fields = [f"{name}: {text}" for name, text in described if text]
         cls.__doc__ = "\n\n".join([inspect.cleandoc(cls.__doc__ or ""), *fields])
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:

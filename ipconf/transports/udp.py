@@ -24,7 +24,6 @@ PORT_ATTEMPTS = 64
 """Pairs of ports to try before giving up."""
 _ADVICE = {
     errno.EADDRNOTAVAIL: "give an address that this machine has",
-    errno.EAFNOSUPPORT: "this machine lacks IP of that version",
     errno.EACCES: "choose ports above 1023",
 }
 """What to do about errors that other ports, or more of them, would not mend."""
