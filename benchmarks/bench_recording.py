@@ -27,7 +27,7 @@ from ipconf.engine.reception import NTP_UNIX_OFFSET_S, RemoteSource
 from ipconf.engine.rtp_wire import RtpPacket
 from ipconf.model import AUDIO_FRAME_S, CallSettings, MediaType, SdesType
 from ipconf.participants import LocalParticipant, Roster
-from ipconf.render_streams import make_render_stream
+from ipconf.streams.making import make_render_stream
 from ipconf.ticker import Ticker
 
 from .bench_media import BITRATE_BPS, FRAMES_PER_S, pictures

@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Hashable, Iterable
 from functools import partial
 
+from ipconf.calls.negotiator import Bearer, Negotiator
 from ipconf.codecs.registry import FORMATS
 from ipconf.engine.outputs import Output, Transmit
 from ipconf.engine.rtp_wire import HeaderExtensions, RtpPacket
 from ipconf.engine.session import RtpSession, Section, SessionConfig
 from ipconf.model import AUDIO_FRAME_SAMPLES, CallSettings, MediaType, SdesType
-from ipconf.negotiator import Bearer, Negotiator
 from ipconf.transports.webrtc import Certificates, WebRtcTransport
 
 SETTINGS = CallSettings.model_validate({"ice_addresses": ["127.0.0.1"]})

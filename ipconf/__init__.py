@@ -25,7 +25,7 @@ from .participants import LocalParticipant, Participant, ParticipantStats
 from .private_ifaces import ParticipantControl, ParticipantSubStreamControl
 from .rtp_streams import Stream
 from .stats import CallStats, StreamStats, SubStreamStats
-from .substreams import SubStream
+from .streams.substreams import SubStream
 from .terminals.base import CaptureTerminal, RenderTerminal, Terminal
 from .terminals.files import ClipPlayer, FilePlayback, FileRecorder, PayloadRecorder
 from .terminals.memory import MediaStreamTerminal

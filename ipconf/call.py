@@ -17,9 +17,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from .call_media import CallMedia
-from .capture_streams import make_capture_stream
-from .connection import Connection
+from .calls.connection import Connection
+from .calls.media import CallMedia
+from .calls.signalling import Signalling
 from .engine.reception import RemoteSource
 from .errors import (
     ClosedError,
@@ -34,11 +34,10 @@ from .events import CallEvent, CallStateChanged, ParticipantEvent, TspData
 from .model import CallSettings, CallState, Direction, MediaType
 from .participants import LocalParticipant, Participant, Roster
 from .private_ifaces import InterfaceHost, ParticipantControl, ParticipantSubStreamControl
-from .render_streams import make_render_stream
 from .rtp_streams import Stream
-from .selection import request, select, unselect
-from .signalling import Signalling
 from .stats import CallStats
+from .streams.making import make_capture_stream, make_render_stream
+from .streams.selection import request, select, unselect
 from .terminals.base import Terminal
 from .terminals.registry import TerminalClass
 from .transports.base import SignalledTransport

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .call import Call
     from .participants import Participant
     from .rtp_streams import Stream
-    from .substreams import SubStream
+    from .streams.substreams import SubStream
     from .terminals.base import Terminal
     from .tsp_data import TspMessage
 

@@ -29,7 +29,7 @@ from .model import GoneReason, SdesType
 if TYPE_CHECKING:
     from .engine.reception import RemoteSource
     from .rtp_streams import Stream
-    from .substreams import SubStream
+    from .streams.substreams import SubStream
 
 __all__ = ["LocalParticipant", "Participant", "ParticipantStats", "Post", "Roster"]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from .engine.windows import Windows
 from .errors import (
     InterfaceNotFoundError,
     InvalidDirectionError,
@@ -20,11 +21,10 @@ from .errors import (
 )
 from .model import Direction, MediaType
 from .participants import LocalParticipant, Participant, Roster
-from .windows import Windows
 
 if TYPE_CHECKING:
     from .rtp_streams import Stream
-    from .substreams import SubStream
+    from .streams.substreams import SubStream
     from .terminals.base import Terminal
 
 T = TypeVar("T")

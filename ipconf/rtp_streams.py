@@ -27,14 +27,14 @@ from .events import (
 )
 from .model import CallSettings, Cause, Direction, MediaType
 from .participants import LocalParticipant, Roster
-from .runnable import RateMeter, Runnable, Wish
 from .stats import StreamStats
+from .streams.runnable import RateMeter, Runnable, Wish
 from .terminals.base import Terminal
 from .ticker import Ticker
 
 if TYPE_CHECKING:
-    from .channel import Channel
-    from .substreams import SubStream
+    from .calls.channel import Channel
+    from .streams.substreams import SubStream
     from .transports.negotiation import Agreed
 
 T = TypeVar("T")

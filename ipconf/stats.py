@@ -15,7 +15,7 @@ from .participants import ParticipantStats, Roster
 from .transports.base import TransportCounters
 
 if TYPE_CHECKING:
-    from .channel import Channel
+    from .calls.channel import Channel
     from .rtp_streams import Stream
 
 

@@ -10,9 +10,9 @@ from aiortc import RTCDtlsParameters, RTCIceCandidate, RTCIceParameters
 from aiortc.rtcdtlstransport import RTCDtlsFingerprint
 from aiortc.sdp import MediaDescription
 
+from ipconf.calls.negotiator import Negotiator
 from ipconf.engine.session_config import PayloadFormat
 from ipconf.model import CallSettings, MediaType
-from ipconf.negotiator import Negotiator
 from ipconf.transports.base import Loss, PlainLine, SignalledTransport, WebRtcLine
 
 AUDIO, VIDEO = MediaType.AUDIO, MediaType.VIDEO

@@ -27,8 +27,9 @@ from ipconf.events import CallEvent, CallMediaEvent, ParticipantEvent, SubStream
 from ipconf.model import AUDIO_FRAME_S, CallSettings, GoneReason, Identity, MediaType, SdesType
 from ipconf.participants import LocalParticipant, Participant, Roster
 from ipconf.private_ifaces import ParticipantSubStreamControl
-from ipconf.render_streams import RenderStream, make_render_stream
-from ipconf.substreams import SubStream
+from ipconf.streams.making import make_render_stream
+from ipconf.streams.render import RenderStream
+from ipconf.streams.substreams import SubStream
 from ipconf.terminals.base import RenderTerminal
 from ipconf.ticker import Ticker
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from offers import AUDIO, CHROMIUM, FIREFOX, TELEPHONE, VIDEO, PaperTransport
 
+from ipconf.calls.negotiator import Negotiator
 from ipconf.codecs.h264_profile import likeness
 from ipconf.codecs.registry import CODEC_FORMATS, FORMATS, has_codec, offered_formats
 from ipconf.engine.session_config import PayloadFormat
 from ipconf.errors import ConfigurationError
 from ipconf.model import AUDIO_CODECS, VIDEO_CODECS, CallSettings, MediaType
-from ipconf.negotiator import Negotiator
 from ipconf.transports.description import write_description
 from ipconf.transports.negotiation import Agreed
 from ipconf.transports.reading import formats_of, read_description

@@ -23,8 +23,7 @@ from stream_lab import PCMU, SILENCE, Lab, Window, decoders
 from video_lab import VP8 as VP8_FORMAT
 from video_lab import picture, vp8_payload
 
-from ipconf.capture_streams import make_capture_stream
-from ipconf.channel import Channel
+from ipconf.calls.channel import Channel
 from ipconf.engine.lip_sync import MAX_HELD, Pace
 from ipconf.engine.local_source import LocalSource
 from ipconf.engine.reception import NTP_UNIX_OFFSET_S, RemoteSource
@@ -34,7 +33,7 @@ from ipconf.engine.session import RtpSession
 from ipconf.model import CallSettings, Direction, GoneReason, MediaType, SdesType
 from ipconf.participants import Roster
 from ipconf.pipelines.media_clock import MediaClock
-from ipconf.render_streams import make_render_stream
+from ipconf.streams.making import make_capture_stream, make_render_stream
 from ipconf.terminals.base import CaptureTerminal
 from ipconf.transports.negotiation import Agreed
 

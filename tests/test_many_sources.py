@@ -10,7 +10,7 @@ from stream_lab import LOUD, Lab, Window, decoders
 
 from ipconf.events import StreamFailed, SubStreamEvent
 from ipconf.model import CallSettings, GoneReason
-from ipconf.render_base import RenderStream
+from ipconf.streams.render import RenderStream
 
 CROWD = 200
 

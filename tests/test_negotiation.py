@@ -27,6 +27,7 @@ from offers import (
     paper,
 )
 
+from ipconf.calls.negotiator import MAX_EARLY_CANDIDATES, Bearer, Negotiator
 from ipconf.engine.rtp_wire import (
     ABS_SEND_TIME_URI,
     AUDIO_LEVEL_URI,
@@ -38,7 +39,6 @@ from ipconf.engine.session import RtpSession
 from ipconf.engine.session_config import Section, SessionConfig
 from ipconf.errors import InvalidStateError, NegotiationError, TransportError
 from ipconf.model import CallSettings, MediaType, SdesType
-from ipconf.negotiator import MAX_EARLY_CANDIDATES, Bearer, Negotiator
 from ipconf.transports.description import write_candidate
 from ipconf.transports.negotiation import Agreed
 from ipconf.transports.reading import read_candidate, read_description

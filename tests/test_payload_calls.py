@@ -33,7 +33,7 @@ from ipconf.errors import InvalidTerminalError
 from ipconf.events import FileState, FileTerminalEvent, TerminalFailed
 from ipconf.model import MediaType, SdesType
 from ipconf.pipelines.audio_payloads import PATIENCE_S, AudioPayloads
-from ipconf.substreams import SubStream
+from ipconf.streams.substreams import SubStream
 
 GOOD_DB = 30.0
 

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipconf.places import MIN_STAY_S, Claim, Places, Rank, rank_of_talk
+from ipconf.engine.places import MIN_STAY_S, Claim, Places, Rank, rank_of_talk
 
 SILENT, TALKING, CHOSEN = Rank(Claim.SILENT), Rank(Claim.TALKING), Rank(Claim.CHOSEN)
 

@@ -13,13 +13,14 @@ from senses import ALICE, AUDIO, CAPTURE, VIDEO, PictureTerminal
 from stream_lab import PCMU, FakeDecoder, Lab, NoDecoder, Window, decoders, loudness
 from video_lab import VP8, vp8_payload
 
-from ipconf.capture_streams import CaptureStream, make_capture_stream
 from ipconf.engine.rtp_wire import RtpPacket
 from ipconf.errors import MediaError
 from ipconf.events import CallMediaEvent, StreamFailed
 from ipconf.model import Cause, MediaType
 from ipconf.pipelines.video_receiver import VideoReceiver
 from ipconf.pipelines.video_sender import VideoSender
+from ipconf.streams.capture import CaptureStream
+from ipconf.streams.making import make_capture_stream
 from ipconf.terminals.base import Samples
 from ipconf.terminals.tones import ToneTerminal
 
@@ -151,7 +152,7 @@ def test_a_packet_that_blows_up_a_receiver_is_no_exception() -> None:
     lab = Lab(AUDIO)
     lab.windows(1)
     lab.connect()
-    with patch("ipconf.audio_render.AudioReceiver.push", side_effect=ValueError("a bug")):
+    with patch("ipconf.streams.audio_render.AudioReceiver.push", side_effect=ValueError("a bug")):
         lab.join("ann")
         lab.run(5)
     assert lab.told(StreamFailed) == [BROKEN]

@@ -17,7 +17,6 @@ from senses import ALICE, AUDIO, CAPTURE, RENDER, VIDEO, PictureTerminal
 from stream_lab import PCMU, Lab, Sender, Window, decoders
 from video_lab import VP8
 
-from ipconf.capture_streams import make_capture_stream
 from ipconf.errors import (
     InvalidTerminalError,
     MaxTerminalsError,
@@ -28,6 +27,7 @@ from ipconf.errors import (
 from ipconf.events import CallMediaEvent
 from ipconf.model import Cause, Direction, MediaType
 from ipconf.rtp_streams import Stream
+from ipconf.streams.making import make_capture_stream
 from ipconf.terminals.base import Terminal
 from ipconf.terminals.tones import ToneTerminal
 

@@ -10,9 +10,9 @@ from peers import scenario, together
 from senses import ALICE, AUDIO, BOB, CAPTURE, RENDER, VIDEO
 from stream_lab import PCMU, Lab, decoders
 
-from ipconf.capture_streams import make_capture_stream
 from ipconf.model import CallState, Cause, GoneReason
 from ipconf.stats import CallStats, call_stats
+from ipconf.streams.making import make_capture_stream
 from ipconf.terminals.tones import ToneTerminal
 from ipconf.transports.base import TransportCounters
 

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from senses import AUDIO, VIDEO
 from stream_lab import LOUD, QUIET, Lab, Sender, Window, decoders
 
+from ipconf.engine.windows import Windows
 from ipconf.errors import NoTerminalSelectedError, NotStoppedError, UsageError
 from ipconf.events import (
     NewParticipant,
@@ -22,8 +23,7 @@ from ipconf.events import (
 )
 from ipconf.model import GoneReason, MediaType
 from ipconf.participants import Participant
-from ipconf.substreams import SubStream
-from ipconf.windows import Windows
+from ipconf.streams.substreams import SubStream
 
 DECODERS, MOST_PEOPLE, MOST_WINDOWS = 3, 6, 4
 anybody = st.integers(0, MOST_PEOPLE - 1)

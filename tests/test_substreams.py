@@ -8,7 +8,6 @@ import pytest
 from senses import AUDIO, CAPTURE, RENDER, VIDEO
 from stream_lab import LOUD, Lab, Sender, Window, decoders
 
-from ipconf.capture_streams import make_capture_stream
 from ipconf.errors import (
     ClosedError,
     InvalidStreamError,
@@ -29,7 +28,8 @@ from ipconf.events import (
     TerminalFailed,
 )
 from ipconf.model import Cause
-from ipconf.substreams import SubStream
+from ipconf.streams.making import make_capture_stream
+from ipconf.streams.substreams import SubStream
 
 
 @pytest.fixture(params=[AUDIO, VIDEO], ids=["audio", "video"])

@@ -13,6 +13,7 @@ from call_ends import provider
 from peers import LOCALHOST, eventually, open_sockets, scenario, webrtc
 
 from ipconf import Call, CallSettings, CallState, MediaServiceProvider, SocketTsp
+from ipconf.calls.signalling import MAX_WAITING_MESSAGES
 from ipconf.errors import (
     CallDeclinedError,
     ClosedError,
@@ -22,7 +23,6 @@ from ipconf.errors import (
     TransportError,
 )
 from ipconf.events import TspData
-from ipconf.signalling import MAX_WAITING_MESSAGES
 from ipconf.tsp import connection as connection_module
 from ipconf.tsp.connection import MAX_UNSENT_BYTES, Connection
 from ipconf.tsp.ringing import OnCall

@@ -8,6 +8,7 @@ import pytest
 from senses import AUDIO
 from stream_lab import LOUD, QUIET, Lab, Sender, Window, decoders
 
+from ipconf.engine.windows import Windows
 from ipconf.errors import (
     InvalidMediaTypeError,
     InvalidStateError,
@@ -16,7 +17,6 @@ from ipconf.errors import (
 )
 from ipconf.events import NewSubStream, SubStreamEvent, SubStreamMapped, SubStreamUnmapped
 from ipconf.model import GoneReason
-from ipconf.windows import Windows
 
 REST_S = 2.5
 """Longer than the time that everybody stays on screen."""

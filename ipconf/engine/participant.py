@@ -15,7 +15,7 @@ from ..model import MediaType, SdesType, check_sdes_type
 
 if TYPE_CHECKING:
     from ..rtp_streams import Stream
-    from ..substreams import SubStream
+    from ..streams.substreams import SubStream
     from .person import Person, SourceEntry
     from .reception import RemoteSource
 

@@ -19,7 +19,7 @@ from .reception import MAX_PRIVATE_ITEMS
 
 if TYPE_CHECKING:
     from ..rtp_streams import Stream
-    from ..substreams import SubStream
+    from ..streams.substreams import SubStream
     from .reception import RemoteSource
     from .speakers import TalkDetector
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ..call import Call
+from ..calls.signalling import MAX_WAITING_MESSAGES
 from ..errors import CallDeclinedError, IpconfError
-from ..signalling import MAX_WAITING_MESSAGES
 from ..tsp_data import Disconnect, TspMessage
 from .connection import Connection
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from .engine.rtp_wire import RtpPacket
+from ..engine.rtp_wire import RtpPacket
+from ..model import Cause
 from .failures import Failures, Report
-from .model import Cause
 
 if TYPE_CHECKING:
     from .substreams import SubStream

@@ -10,18 +10,18 @@ from collections.abc import Iterator
 
 import av
 
+from ..engine.assembly import AssembledFrame
+from ..engine.places import Claim, Rank
+from ..engine.session_config import PayloadFormat
+from ..engine.windows import Windows
+from ..model import MediaType
+from ..pipelines.video_receiver import VideoReceiver
+from ..rtp_streams import StreamOwner
+from ..terminals.payloads import Payload
 from .audio_render import AudioRenderStream
-from .engine.assembly import AssembledFrame
-from .engine.session_config import PayloadFormat
-from .model import MediaType
-from .pipelines.video_receiver import VideoReceiver
-from .places import Claim, Rank
 from .receivers import Receivers
-from .render_base import MEDIA_TIMEOUT_S, RenderStream
-from .rtp_streams import StreamOwner
+from .render import MEDIA_TIMEOUT_S, RenderStream
 from .substreams import SubStream
-from .terminals.payloads import Payload
-from .windows import Windows
 
 FLOW_TICKS = 10
 """The roster is told every 100 ms whose video flows."""

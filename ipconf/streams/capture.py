@@ -9,13 +9,13 @@ from typing import ClassVar
 import av
 import numpy as np
 
-from .engine.local_source import LocalSource
-from .errors import MediaError
+from ..engine.local_source import LocalSource
+from ..errors import MediaError
+from ..model import Cause, Direction, MediaType
+from ..rtp_streams import Stream, StreamOwner
+from ..stats import StreamStats
+from ..terminals.base import CaptureTerminal, Samples
 from .failures import Failures
-from .model import Cause, Direction, MediaType
-from .rtp_streams import Stream, StreamOwner
-from .stats import StreamStats
-from .terminals.base import CaptureTerminal, Samples
 
 
 class CaptureStream(Stream):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Protocol
 
-from .model import Cause
+from ..model import Cause
 
 RETRY_S = 1.0
 """After a failure nothing is tried for so long."""

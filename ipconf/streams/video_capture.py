@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import av
 
-from .capture_base import CaptureStream
-from .model import MediaType
-from .pipelines.video_sender import EncodedVideo, VideoSender
-from .rtp_streams import StreamOwner
+from ..model import MediaType
+from ..pipelines.video_sender import EncodedVideo, VideoSender
+from ..rtp_streams import StreamOwner
+from .capture import CaptureStream
 
 if TYPE_CHECKING:
-    from .transports.negotiation import Agreed
+    from ..transports.negotiation import Agreed
 
 KEY_FRAME_SPACING_S = 0.4
 """Key frames are not made more often, however often receivers ask: they cost ten others."""

@@ -9,14 +9,14 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from .call_media import CallMedia
+from ..errors import ConnectTimeoutError, IpconfError, NegotiationError, TransportError
+from ..events import CallEvent, CallStateChanged, StreamNotUsed
+from ..model import CallSettings, CallState, Cause, Direction, GoneReason, MediaType
+from ..participants import LocalParticipant
+from ..tsp_data import Disconnect, TspMessage
 from .channel import Channel
-from .errors import ConnectTimeoutError, IpconfError, NegotiationError, TransportError
-from .events import CallEvent, CallStateChanged, StreamNotUsed
-from .model import CallSettings, CallState, Cause, Direction, GoneReason, MediaType
+from .media import CallMedia
 from .negotiator import Bearer, Negotiator
-from .participants import LocalParticipant
-from .tsp_data import Disconnect, TspMessage
 
 
 class ConnectionOwner(Protocol):

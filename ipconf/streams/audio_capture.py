@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .capture_base import CaptureStream
-from .codecs.base import AudioWishes
-from .codecs.registry import is_comfort_noise
-from .engine.lip_sync import Pace
-from .engine.speakers import level_of
-from .model import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, Cause, MediaType
-from .pipelines.audio_sender import AudioSender
-from .pipelines.mixing import mix
-from .rtp_streams import StreamOwner
+from ..codecs.base import AudioWishes
+from ..codecs.registry import is_comfort_noise
+from ..engine.lip_sync import Pace
+from ..engine.speakers import level_of
+from ..model import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, Cause, MediaType
+from ..pipelines.audio_sender import AudioSender
+from ..pipelines.mixing import mix
+from ..rtp_streams import StreamOwner
+from ..terminals.base import Samples
+from ..ticker import AUDIO_TICKS
+from .capture import CaptureStream
 from .runnable import Wish
-from .terminals.base import Samples
-from .ticker import AUDIO_TICKS
 
 if TYPE_CHECKING:
-    from .transports.negotiation import Agreed
+    from ..transports.negotiation import Agreed
 
 VOICE_LEVEL = 45
 """Louder than -45 dBov sets the voice flag of the level extension (RFC 6464 section 3)."""

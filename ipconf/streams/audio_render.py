@@ -8,25 +8,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .engine.lip_sync import MEMORY_S, Pace, due_at
-from .engine.reception import RemoteSource
-from .engine.rtp_wire import RtpPacket
-from .engine.speakers import levels_of
-from .model import AUDIO_FRAME_S, MediaType
-from .pipelines.audio_payloads import AudioPayloads
-from .pipelines.audio_receiver import AudioReceiver
-from .pipelines.mixing import mix
-from .places import Claim, Rank
+from ..engine.lip_sync import MEMORY_S, Pace, due_at
+from ..engine.places import Claim, Rank
+from ..engine.reception import RemoteSource
+from ..engine.rtp_wire import RtpPacket
+from ..engine.speakers import levels_of
+from ..model import AUDIO_FRAME_S, MediaType
+from ..pipelines.audio_payloads import AudioPayloads
+from ..pipelines.audio_receiver import AudioReceiver
+from ..pipelines.mixing import mix
+from ..rtp_streams import StreamOwner
+from ..terminals.base import Samples
+from ..ticker import AUDIO_TICKS
 from .receivers import Receivers
-from .render_base import RenderStream
-from .rtp_streams import StreamOwner
+from .render import RenderStream
 from .substreams import SubStream
-from .terminals.base import Samples
-from .ticker import AUDIO_TICKS
 
 if TYPE_CHECKING:
-    from .channel import Channel
-    from .transports.negotiation import Agreed
+    from ..calls.channel import Channel
+    from ..transports.negotiation import Agreed
 
 
 class AudioRenderStream(RenderStream):

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from .errors import InvalidStateError, InvalidTerminalError, NoItemError
+from ..errors import InvalidStateError, InvalidTerminalError, NoItemError
 from .places import Claim, Places, Rank
 
 if TYPE_CHECKING:
-    from .participants import Participant
-    from .rtp_streams import Stream
-    from .substreams import SubStream
-    from .terminals.base import Terminal
+    from ..participants import Participant
+    from ..rtp_streams import Stream
+    from ..streams.substreams import SubStream
+    from ..terminals.base import Terminal
 
 
 class Windows:

@@ -6,19 +6,19 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from .capture_streams import CaptureStream
+from ..engine.reception import RemoteSource
+from ..engine.rtp_wire import HeaderExtensions
+from ..engine.session import RtpSession
+from ..engine.session_config import Section, SessionConfig
+from ..model import CallSettings, CallState, Cause, GoneReason, MediaType
+from ..participants import LocalParticipant, Roster
+from ..rtp_streams import Stream
+from ..stats import CallStats, call_stats
+from ..streams.capture import CaptureStream
+from ..streams.render import RenderStream
+from ..ticker import Ticker
 from .channel import Channel
-from .engine.reception import RemoteSource
-from .engine.rtp_wire import HeaderExtensions
-from .engine.session import RtpSession
-from .engine.session_config import Section, SessionConfig
-from .model import CallSettings, CallState, Cause, GoneReason, MediaType
 from .negotiator import Bearer, Negotiator
-from .participants import LocalParticipant, Roster
-from .render_streams import RenderStream
-from .rtp_streams import Stream
-from .stats import CallStats, call_stats
-from .ticker import Ticker
 
 WEBRTC_RTCP_INTERVAL_S = 1.0
 PLAIN_RTCP_INTERVAL_S = 5.0

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
-from .errors import (
+from ..errors import (
     ClosedError,
     InvalidTerminalError,
     MaxTerminalsError,
@@ -16,11 +16,11 @@ from .errors import (
     NotStoppedError,
     UsageError,
 )
-from .events import TerminalEvent
-from .model import Cause, Direction, MediaType
-from .private_ifaces import InterfaceHost
-from .terminals.base import CaptureTerminal, RenderTerminal, Terminal
-from .terminals.payloads import PayloadTerminal
+from ..events import TerminalEvent
+from ..model import Cause, Direction, MediaType
+from ..private_ifaces import InterfaceHost
+from ..terminals.base import CaptureTerminal, RenderTerminal, Terminal
+from ..terminals.payloads import PayloadTerminal
 
 
 class RateMeter:

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
-from .engine.reception import RemoteSource
-from .engine.rtp_wire import RtpPacket
-from .model import Cause, Direction, GoneReason, MediaType
-from .places import Claim, Places, Rank, rank_of_talk
+from ..engine.places import Claim, Places, Rank, rank_of_talk
+from ..engine.reception import RemoteSource
+from ..engine.rtp_wire import RtpPacket
+from ..model import Cause, Direction, GoneReason, MediaType
+from ..rtp_streams import Stream, StreamOwner
+from ..stats import StreamStats
+from ..terminals.base import Samples, Terminal
+from ..terminals.payloads import Payload, PayloadTerminal
 from .receivers import Receivers
-from .rtp_streams import Stream, StreamOwner
 from .runnable import Runnable, Wish
 from .seating import Seating
-from .stats import StreamStats
 from .substreams import SubStream
-from .terminals.base import Samples, Terminal
-from .terminals.payloads import Payload, PayloadTerminal
 
 if TYPE_CHECKING:
-    from .channel import Channel
-    from .transports.negotiation import Agreed
+    from ..calls.channel import Channel
+    from ..transports.negotiation import Agreed
 
 MEDIA_TIMEOUT_S = 5.0
 """Without a packet for so long a stream is inactive, for MEDIA_TIMEOUT, until one comes."""

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .engine.reception import RemoteSource
-from .events import TerminalEvent
-from .model import Cause, Direction
-from .participants import Participant
+from ..engine.reception import RemoteSource
+from ..events import TerminalEvent
+from ..model import Cause, Direction
+from ..participants import Participant
+from ..stats import SubStreamStats
+from ..terminals.base import Terminal
+from ..terminals.payloads import PayloadTerminal
 from .runnable import RateMeter, Runnable, Wish
-from .stats import SubStreamStats
-from .terminals.base import Terminal
-from .terminals.payloads import PayloadTerminal
 
 if TYPE_CHECKING:
-    from .render_base import RenderStream
-    from .rtp_streams import StreamOwner
+    from ..rtp_streams import StreamOwner
+    from .render import RenderStream
 
 
 class SubStream(Runnable):

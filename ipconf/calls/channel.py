@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from .engine.outputs import (
+from ..engine.outputs import (
     BitrateLimited,
     KeyFrameRequested,
     Output,
@@ -16,16 +16,16 @@ from .engine.outputs import (
     SourceHeard,
     Transmit,
 )
-from .engine.reception import RemoteSource
-from .engine.rtp_wire import RtpPacket, is_rtcp
-from .engine.session import RtpSession
-from .model import GoneReason, SdesType
-from .participants import Roster
-from .transports.base import RtpTransport
+from ..engine.reception import RemoteSource
+from ..engine.rtp_wire import RtpPacket, is_rtcp
+from ..engine.session import RtpSession
+from ..model import GoneReason, SdesType
+from ..participants import Roster
+from ..transports.base import RtpTransport
 
 if TYPE_CHECKING:
-    from .capture_streams import CaptureStream
-    from .render_streams import RenderStream
+    from ..streams.capture import CaptureStream
+    from ..streams.render import RenderStream
 
 
 class Channel:

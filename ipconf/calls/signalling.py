@@ -13,13 +13,13 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from .codecs.registry import offered_formats
+from ..codecs.registry import offered_formats
+from ..errors import InvalidStateError, NegotiationError
+from ..model import CallSettings, CallState, Cause
+from ..transports.base import SignalledTransport
+from ..tsp_data import Candidate, Connect, Description, Disconnect, TspMessage
 from .connection import Connection, ConnectionOwner, end_task
-from .errors import InvalidStateError, NegotiationError
-from .model import CallSettings, CallState, Cause
 from .negotiator import Negotiator, session_id_of
-from .transports.base import SignalledTransport
-from .tsp_data import Candidate, Connect, Description, Disconnect, TspMessage
 
 MAX_WAITING_MESSAGES = 256
 """Signalling messages that a call has not come to yet."""

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 
 from aiortc.sdp import MediaDescription, SessionDescription
 
-from .engine.session_config import PayloadFormat
-from .errors import InvalidStateError, NegotiationError
-from .model import CallSettings, MediaType
-from .transports.base import Loss, PlainLine, SignalledTransport, WebRtcLine
-from .transports.bundling import bundle_of, transport_line
-from .transports.description import MediaLine, write_description
-from .transports.negotiation import (
+from ..engine.session_config import PayloadFormat
+from ..errors import InvalidStateError, NegotiationError
+from ..model import CallSettings, MediaType
+from ..transports.base import Loss, PlainLine, SignalledTransport, WebRtcLine
+from ..transports.bundling import bundle_of, transport_line
+from ..transports.description import MediaLine, write_description
+from ..transports.negotiation import (
     EXTENSIONS,
     Agreed,
     Refused,
@@ -32,7 +32,7 @@ from .transports.negotiation import (
     answer_role,
     offer_role,
 )
-from .transports.reading import formats_of, read_candidate, read_description
+from ..transports.reading import formats_of, read_candidate, read_description
 
 MAX_EARLY_CANDIDATES = 100
 """Trickled candidates kept until the description they belong to has come."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 from contextlib import ExitStack, suppress
 from typing import Any, Protocol
 
-from .errors import InvalidTerminalError, NotSupportedError, TerminalInUseError
-from .model import Direction, MediaType
-from .rtp_streams import Stream
+from ..errors import InvalidTerminalError, NotSupportedError, TerminalInUseError
+from ..model import Direction, MediaType
+from ..rtp_streams import Stream
+from ..terminals.base import Terminal
+from ..terminals.multitrack import MultiTrackTerminal
+from ..terminals.registry import TerminalClass, TerminalRegistry
 from .runnable import check_terminal
-from .terminals.base import Terminal
-from .terminals.multitrack import MultiTrackTerminal
-from .terminals.registry import TerminalClass, TerminalRegistry
 
 
 class StreamHolder(Protocol):

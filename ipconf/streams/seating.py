@@ -10,13 +10,13 @@ import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .engine.reception import RemoteSource
-from .errors import InvalidStreamError, MaxStreamsError, NotSupportedError
-from .places import Rank
+from ..engine.places import Rank
+from ..engine.reception import RemoteSource
+from ..errors import InvalidStreamError, MaxStreamsError, NotSupportedError
 from .substreams import SubStream
 
 if TYPE_CHECKING:
-    from .render_base import RenderStream
+    from .render import RenderStream
 
 MAX_SUBSTREAMS = 512
 """Substreams of one stream; sources for which there is none are counted and otherwise ignored."""
