@@ -52,7 +52,7 @@ def test_no_decoder_for_anybody_is_told_once(medium: MediaType) -> None:
     lab.windows(3)
     lab.connect()
     made = "audio_render.AudioReceiver" if medium is AUDIO else "video_render.VideoReceiver"
-    with patch(f"ipconf.{made}", Attempts(None)) as attempts:
+    with patch(f"ipconf.streams.{made}", Attempts(None)) as attempts:
         for name in ("ann", "bob", "cat"):
             lab.join(name)
         lab.run(10)

@@ -79,7 +79,7 @@ class AudioRenderStream(RenderStream):
         if substream in self._recorded:
             self.recorders.push(substream, packet, now)  # first: it leaves the packet as it is
         if substream in self._decoded:
-            super()._push(substream, packet, now)
+            self.receivers.push(substream, packet, now)
 
     def recorded_with_sound(
         self, substream: SubStream, captured_at: float, now: float
@@ -158,7 +158,8 @@ class AudioRenderStream(RenderStream):
             levels = levels_of([samples for _, samples in untold])
             for (source, _), level in zip(untold, levels, strict=True):
                 roster.source_level(source, level, now)
-        self._record(now)
+        if self._recorded:
+            self._record(now)
         if not heard:
             return
         block = heard[0] if len(heard) == 1 else mix(heard)

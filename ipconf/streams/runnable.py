@@ -200,6 +200,8 @@ class Runnable(InterfaceHost, ABC):
             raise ClosedError(f"{self.identity} is gone; its call has ended or the person has left")
 
     def _usable(self) -> list[Terminal]:
+        if not self._failed:
+            return list(self._terminals)
         return [t for t in self._terminals if t not in self._failed]
 
     @abstractmethod

@@ -59,6 +59,8 @@ class SubStream(Runnable):
     @property
     def usable_terminals(self) -> list[Terminal]:
         """The terminals of this substream that want decoded media, and have not failed."""
+        if not self._terminals:
+            return []  # most have none
         return [t for t in self._usable() if not isinstance(t, PayloadTerminal)]
 
     @property
