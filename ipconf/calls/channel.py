@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..engine.outputs import (
@@ -118,12 +118,15 @@ class Channel:
         level: int | None = None,
         voice: bool = False,
         captured_at: float | None = None,
+        csrcs: Sequence[int] = (),
+        csrc_levels: Sequence[int] = (),
     ) -> None:
-        """Send one RTP packet of the section `mid`."""
+        """Send one RTP packet of the section `mid`; what it says is as for `RtpSession.send`."""
         self.transport.send(
             self.session.send(
                 mid, payload_type, timestamp, payload, now,
                 marker=marker, level=level, voice=voice, captured_at=captured_at,
+                csrcs=csrcs, csrc_levels=csrc_levels,
             )
         )  # fmt: skip
 

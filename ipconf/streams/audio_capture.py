@@ -46,7 +46,9 @@ class AudioCaptureStream(CaptureStream):
 
     def _settle(self, cause: Cause, failure: Cause = Cause.LOCAL_REQUEST) -> None:
         super()._settle(cause, failure)
-        listen = self._wish is not Wish.STOP and bool(self._usable()) and self._channel is not None
+        listen = (
+            self._wish is not Wish.STOP and bool(self._captures()) and self._channel is not None
+        )
         if listen and not self._listening:
             self._owner.ticker.add(self._tick, AUDIO_TICKS)
         elif self._listening and not listen:
@@ -56,6 +58,8 @@ class AudioCaptureStream(CaptureStream):
     def _begin(self) -> None:
         assert self._agreed is not None
         now = self._owner.now()
+        if not self._captures():
+            return  # what is sent comes encoded
         if self._sender is None:
             self._sender = self._make_sender(self._agreed, now)
         else:

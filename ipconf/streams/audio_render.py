@@ -51,7 +51,8 @@ class AudioRenderStream(RenderStream):
             for ssrc, level in zip(packet.csrcs, packet.csrc_levels, strict=True):
                 if ssrc in members:
                     self._owner.roster.source_level(members[ssrc], level, now)
-        self._owner.ticker.packet_came(self, now)
+        if self._ticks == AUDIO_TICKS:
+            self._owner.ticker.packet_came(self, now)
 
     def _make_receiver(self, substream: SubStream) -> AudioReceiver:
         assert self._agreed is not None  # the stream runs
@@ -117,7 +118,7 @@ class AudioRenderStream(RenderStream):
 
     def _rendered(self, now: float) -> list[SubStream]:
         self._crowded = False
-        here = bool(self._usable())
+        here = bool(self._renderers())
         return [
             substream
             for substream in self._seating.by_source.values()
@@ -163,7 +164,7 @@ class AudioRenderStream(RenderStream):
         if not heard:
             return
         block = heard[0] if len(heard) == 1 else mix(heard)
-        for terminal in self._usable():
+        for terminal in self._renderers():
             self._write(self, terminal, block, due)
 
     def _record(self, now: float) -> None:

@@ -10,12 +10,14 @@ import av
 import numpy as np
 
 from ..engine.local_source import LocalSource
-from ..errors import MediaError
+from ..errors import InvalidTerminalError, MediaError
 from ..model import Cause, Direction, MediaType
 from ..rtp_streams import Stream, StreamOwner
 from ..stats import StreamStats
-from ..terminals.base import CaptureTerminal, Samples
+from ..terminals.base import CaptureTerminal, Samples, Terminal
+from ..terminals.packets import PacketSource
 from .failures import Failures
+from .outlets import StreamOutlet
 
 
 class CaptureStream(Stream):
@@ -89,6 +91,27 @@ class CaptureStream(Stream):
     @abstractmethod
     def _takes(self, media: object) -> bool:
         """Whether it is what terminals of this medium give."""
+
+    def _take(self, terminal: Terminal) -> None:
+        mixed = (*self._terminals, terminal)
+        if len(mixed) > 1 and any(isinstance(t, PacketSource) for t in mixed):
+            raise InvalidTerminalError(
+                f"{terminal.identity} cannot be on {self.identity} besides "
+                f"{self._terminals[0].identity}: where payloads come encoded, nothing is mixed in"
+            )
+        super()._take(terminal)
+
+    def _settle(self, cause: Cause, failure: Cause = Cause.LOCAL_REQUEST) -> None:
+        super()._settle(cause, failure)
+        channel, agreed = self._channel, self._agreed
+        for terminal in self._usable():
+            if not isinstance(terminal, PacketSource):
+                continue
+            if not self._running or channel is None or agreed is None:
+                terminal.end()
+            elif terminal.outlet is None:
+                settings, begins = self._owner.settings, self._media_time
+                terminal.begin(StreamOutlet(channel, agreed, settings, begins, self._sent))
 
     def _captures(self) -> list[CaptureTerminal]:
         return [t for t in self._usable() if isinstance(t, CaptureTerminal)]

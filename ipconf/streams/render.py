@@ -20,6 +20,7 @@ from ..model import Cause, Direction, GoneReason, MediaType
 from ..rtp_streams import Stream, StreamOwner
 from ..stats import StreamStats
 from ..terminals.base import Samples, Terminal
+from ..terminals.packets import PacketSink
 from ..terminals.payloads import Payload, PayloadTerminal
 from .receivers import Receivers
 from .runnable import Runnable, Wish
@@ -58,6 +59,8 @@ class RenderStream(Stream):
         self._decoders: Places[int, SubStream] = Places()
         self._decoded: set[SubStream] = set()
         self._recorded: set[SubStream] = set()  # whose payloads a terminal takes
+        self._sinks: tuple[PacketSink, ...] = ()  # who takes packets as they come, now
+        self._ticks = 0  # between calls of `_tick`, now
         self._crowded = False
         self._mapped_at = 0.0
         self._last_packet = 0.0
@@ -133,9 +136,11 @@ class RenderStream(Stream):
         if self._running:
             if not self._active:
                 self._set_active()
+            for sink in self._sinks:
+                sink.packet_arrived(packet, now)
             if substream in self._decoded or substream in self._recorded:
                 self._push(substream, packet, now)
-            else:
+            elif not self._sinks:
                 self.undecoded += 1
 
     def source_gone(self, source: RemoteSource, reason: GoneReason) -> None:
@@ -146,6 +151,8 @@ class RenderStream(Stream):
         self._past_packets += source.packets
         self._past_octets += source.octets
         self._past_frames += substream.decoded
+        for sink in self._sinks:
+            sink.source_gone(source)
         now = self._owner.now()
         self._seating.leave(source, now)
         if not self._seating.by_source:
@@ -171,16 +178,46 @@ class RenderStream(Stream):
 
     def _settle(self, cause: Cause, failure: Cause = Cause.LOCAL_REQUEST) -> None:
         super()._settle(cause, failure)
+        self._serve_sinks()
+        self._keep_pace()
         self._map()
+
+    def _serve_sinks(self) -> None:
+        """Begin and end with terminals that take packets, after every change."""
+        agreed = self._agreed if self._running else None
+        usable = self._usable() if agreed is not None else ()
+        sinks = tuple(t for t in usable if isinstance(t, PacketSink))
+        for sink in self._sinks:
+            if sink not in sinks:
+                sink.end()
+        for sink in sinks:
+            if agreed is not None and sink not in self._sinks:
+                sink.begin(agreed.receive)
+        self._sinks = sinks
+
+    def _keep_pace(self) -> None:
+        """Tick as often as somebody is rendered; else only to see whether media flows."""
+        rendered = bool(self._renderers()) or self._seating.any_terminal
+        ticks = (self._every if rendered else WATCH_TICKS) if self._running else 0
+        if ticks != self._ticks:
+            if self._ticks:
+                self._owner.ticker.remove(self._tick)
+            if ticks:
+                self._owner.ticker.add(self._tick, ticks)
+            self._ticks = ticks
+
+    def _renderers(self) -> list[Terminal]:
+        """The stream's own terminals that want decoded media."""
+        usable = self._usable()
+        return [t for t in usable if t not in self._sinks] if self._sinks else usable
 
     def _begin(self) -> None:
         self._last_packet = self._owner.now()
         if self._cause is Cause.LOCAL_REQUEST and not self._seating.by_source:
             self._cause = Cause.REMOTE_REQUEST  # we are ready; it is the far end that begins
-        self._owner.ticker.add(self._tick, self._every)
 
     def _end(self) -> None:
-        self._owner.ticker.remove(self._tick)
+        """The ticks end with `_keep_pace`."""
 
     def _release(self) -> None:
         for substream, _ in self.receivers.items():

@@ -20,7 +20,12 @@ from ..events import TerminalEvent
 from ..model import Cause, Direction, MediaType
 from ..private_ifaces import InterfaceHost
 from ..terminals.base import CaptureTerminal, RenderTerminal, Terminal
+from ..terminals.packets import PacketSink, PacketSource
 from ..terminals.payloads import PayloadTerminal
+
+RENDERERS = (RenderTerminal, PayloadTerminal, PacketSink)
+CAPTURERS = (CaptureTerminal, PacketSource)
+"""What can be selected on streams of either direction."""
 
 
 class RateMeter:
@@ -117,7 +122,7 @@ class Runnable(InterfaceHost, ABC):
                 f"its `tracks` on {self.identity}"
             )
         renders = self.direction is Direction.RENDER
-        wanted = (RenderTerminal, PayloadTerminal) if renders else CaptureTerminal
+        wanted = RENDERERS if renders else CAPTURERS
         if terminal.media_type is not self.media_type or not isinstance(terminal, wanted):
             raise InvalidTerminalError(
                 f"{terminal.identity} is for {terminal.media_type.value} "
@@ -128,6 +133,11 @@ class Runnable(InterfaceHost, ABC):
             raise InvalidTerminalError(
                 f"{terminal.identity} takes what one person sends, undecoded, and {self.identity} "
                 "is everybody's; select it on the substream of that person"
+            )
+        if isinstance(terminal, PacketSink) and self.takes_payloads:
+            raise InvalidTerminalError(
+                f"{terminal.identity} takes everybody's packets, and {self.identity} is one "
+                "person's; select it on the stream"
             )
         if terminal in self._terminals:
             raise InvalidTerminalError(f"{terminal.identity} is already on {self.identity}")

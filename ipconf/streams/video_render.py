@@ -62,7 +62,7 @@ class VideoRenderStream(RenderStream):
 
     def _rendered(self, now: float) -> list[SubStream]:
         people = [s for s in self._seating.by_source.values() if s.running]
-        windows = self._usable()
+        windows = self._renderers()
         waiting = [s for s in people if windows and not s.usable_terminals]
         talk = super()._rank  # pins are for the windows to know
         self._windows.settle(windows, {s: talk(s, now) for s in waiting}, now)

@@ -1,0 +1,65 @@
+"""Where payloads go out that others than the stream have encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ..engine.session import RtpSession
+from ..engine.session_config import PayloadFormat
+from ..model import CallSettings
+
+if TYPE_CHECKING:
+    from ..calls.channel import Channel
+    from ..transports.negotiation import Agreed
+
+
+class StreamOutlet:
+    """The way out of one sent stream over one transport (`terminals.packets.Outlet`)."""
+
+    __slots__ = (
+        "_channel",
+        "_mid",
+        "_sent",
+        "first_timestamp",
+        "format",
+        "riding",
+        "session",
+        "settings",
+    )
+
+    def __init__(
+        self,
+        channel: Channel,
+        agreed: Agreed,
+        settings: CallSettings,
+        first_timestamp: int,
+        sent: Callable[[], None],
+    ) -> None:
+        self.format: PayloadFormat = agreed.send
+        self.riding: tuple[PayloadFormat, ...] = agreed.riding
+        self.first_timestamp = first_timestamp
+        self.session: RtpSession = channel.session
+        self.settings = settings
+        self._channel = channel
+        self._mid = agreed.mid
+        self._sent = sent
+
+    def send(
+        self,
+        payload: bytes,
+        timestamp: int,
+        now: float,
+        *,
+        payload_type: int,
+        marker: bool = False,
+        level: int | None = None,
+        csrcs: Sequence[int] = (),
+        csrc_levels: Sequence[int] = (),
+    ) -> None:
+        """Send one packet now; `timestamp` has 32 bits, levels are 0 (loudest) .. 127."""
+        self._channel.send(
+            self._mid, payload_type, timestamp, payload, now,
+            marker=marker, level=level, csrcs=csrcs, csrc_levels=csrc_levels,
+        )  # fmt: skip
+        self._sent()

@@ -1,0 +1,81 @@
+"""Terminals that join a call to others: they take packets as they arrive, and send what is encoded.
+
+A conference selects one of each on its calls. Nothing is decoded, encoded or put in order for them
+by the stream; the rules of selecting, pausing and stopping are those of every terminal.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..engine.reception import RemoteSource
+from ..engine.rtp_wire import RtpPacket
+from ..engine.session import RtpSession
+from ..engine.session_config import PayloadFormat
+from ..model import CallSettings
+from .base import Terminal, TerminalHost
+
+
+class PacketSink(Terminal, ABC):
+    """Takes the packets of an arriving stream, everybody's, as they come."""
+
+    def begin(self, formats: tuple[PayloadFormat, ...]) -> None:
+        """Packets of these formats may come from now on."""
+
+    @abstractmethod
+    def packet_arrived(self, packet: RtpPacket, now: float) -> None:
+        """Take a packet that the session has validated. Called for each one: be quick."""
+
+    def source_gone(self, source: RemoteSource) -> None:
+        """Somebody will send no more."""
+
+    def end(self) -> None:
+        """No more packets until `begin` is called anew. May be repeated."""
+
+
+class Outlet(Protocol):
+    """What a sent stream offers those who send payloads on it."""
+
+    format: PayloadFormat
+    """What payloads are to be, with the far end's parameters."""
+    riding: tuple[PayloadFormat, ...]
+    """What else may be sent: comfort noise, telephone events."""
+    first_timestamp: int
+    """The RTP timestamp of the instant 0 of the provider's clock."""
+    session: RtpSession
+    settings: CallSettings
+
+    def send(
+        self,
+        payload: bytes,
+        timestamp: int,
+        now: float,
+        *,
+        payload_type: int,
+        marker: bool,
+        level: int | None,
+        csrcs: Sequence[int],
+        csrc_levels: Sequence[int],
+    ) -> None:
+        """Send one packet now; `timestamp` has 32 bits, levels are 0 (loudest) .. 127."""
+
+
+class PacketSource(Terminal, ABC):
+    """Sends payloads on a stream, at its own pace; a stream that has one takes nothing else."""
+
+    outlet: Outlet | None = None
+    """Where to send to; None while the stream does not run."""
+
+    def begin(self, outlet: Outlet) -> None:
+        """The stream runs from now on."""
+        self.outlet = outlet
+
+    def end(self) -> None:
+        """The stream runs no more. May be repeated."""
+        self.outlet = None
+
+    def detach(self, host: TerminalHost) -> None:
+        super().detach(host)
+        self.end()
