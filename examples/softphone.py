@@ -58,7 +58,8 @@ class Softphone:
             except IpconfError as error:
                 print(f"{self.name}: {error}")
                 return
-            print(f"{self.name}: {(await anext(people)).participant.name} is there")
+            await anext(people)
+            print(f"{self.name}: {call.participants[0].name} is there")
             await asyncio.sleep(TALK_S)
 
 

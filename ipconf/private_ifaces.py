@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from .engine.windows import Windows
 from .errors import (
+    ConfigurationError,
     InterfaceNotFoundError,
     InvalidDirectionError,
     InvalidMediaTypeError,
@@ -19,7 +20,7 @@ from .errors import (
     InvalidTerminalError,
     NoItemError,
 )
-from .model import Direction, MediaType
+from .model import Direction, MediaType, name_of
 from .participants import LocalParticipant, Participant, Roster
 
 if TYPE_CHECKING:
@@ -42,6 +43,15 @@ class InterfaceHost:
 
     def _offer_interface(self, iface: type[T], view: T) -> None:
         self._offered[iface] = view
+
+    def _offer_all(self, views: object) -> None:
+        """Offer what a provider of somebody's own has given; ConfigurationError for no objects."""
+        given = tuple(views) if isinstance(views, Iterable) else None
+        if given is None or any(isinstance(view, type) for view in given):
+            raise ConfigurationError(
+                f"private_interfaces() gave {views!r}: return the objects to offer, as (Meter(),)"
+            )
+        self._offered.update({type(view): view for view in given})
 
     @property
     def interfaces(self) -> tuple[type, ...]:
@@ -94,7 +104,13 @@ class ParticipantSubStreamControl:
     def substream_of(
         self, participant: Participant, media_type: MediaType = MediaType.VIDEO
     ) -> SubStream:
-        """The substream a person is on, a rendered one first; `NoItemError` where there is none."""
+        """The substream a person is on, a rendered one first; `NoItemError` where there is none.
+
+        `ConfigurationError` for what is no person, `InvalidMediaTypeError` for what is no medium.
+        """
+        _check_person(participant)
+        if not isinstance(media_type, MediaType):
+            raise InvalidMediaTypeError(f"{media_type!r} is no MediaType: give MediaType.VIDEO")
         theirs = [s for s in participant.substreams if s.stream.media_type is media_type]
         if not theirs:
             raise NoItemError(f"{participant.name} is on no {media_type.value} substream")
@@ -117,8 +133,7 @@ class ParticipantSubStreamControl:
         """
         self.participant_of(substream)
         if getattr(terminal, "media_type", None) is not substream.stream.media_type:
-            name = getattr(terminal, "identity", terminal)
-            raise InvalidTerminalError(f"{name} does not take {substream.identity}")
+            raise InvalidTerminalError(f"{name_of(terminal)} does not take {substream.identity}")
         if terminal.direction is Direction.CAPTURE:
             raise InvalidDirectionError(f"{terminal.identity} captures: take a render terminal")
         holder = self._holder(terminal)
@@ -141,10 +156,12 @@ class ParticipantSubStreamControl:
         whose substream has a terminal of its own. `InvalidStateError` for somebody who is gone,
         `InvalidTerminalError` for a terminal that is not selected on the stream itself.
         """
+        _check_person(participant)
         self._windows().pin(participant, terminal)
 
     def unpin(self, participant: Participant) -> None:
         """Let others take their window when they talk; `NoItemError` if they are not pinned."""
+        _check_person(participant)
         self._windows().unpin(participant)
 
     def _windows(self) -> Windows:
@@ -154,8 +171,9 @@ class ParticipantSubStreamControl:
         raise InvalidMediaTypeError("the call has no video; name it in create_call()")
 
     def _holder(self, terminal: Terminal) -> Stream | SubStream | None:
+        """Which arriving stream or substream has it; a sent one may have its other direction."""
         for stream in self._streams():
-            if terminal in stream.terminals:
+            if stream.direction is Direction.RENDER and terminal in stream.terminals:
                 return stream
             for substream in stream.substreams:
                 if terminal in substream.terminals:
@@ -164,4 +182,13 @@ class ParticipantSubStreamControl:
 
     def _check(self, substream: SubStream) -> None:
         if all(substream not in stream.substreams for stream in self._streams()):
-            raise InvalidStreamError(f"{substream.identity} is no substream of this call")
+            raise InvalidStreamError(
+                f"{name_of(substream)} is no substream of this call: take one of a stream's"
+            )
+
+
+def _check_person(participant: Participant) -> None:
+    if not isinstance(participant, Participant):
+        raise ConfigurationError(
+            f"{participant!r} is no Participant: take one of the call's `participants`"
+        )

@@ -25,7 +25,7 @@ from .events import (
     TerminalEvent,
     TerminalFailed,
 )
-from .model import CallSettings, Cause, Direction, MediaType
+from .model import CallSettings, Cause, Direction, MediaType, name_of
 from .participants import LocalParticipant, Roster
 from .stats import StreamStats
 from .streams.runnable import RateMeter, Runnable, Wish
@@ -59,7 +59,13 @@ class StreamOwner(Protocol):
 
 
 class Stream(Runnable):
-    """One medium in one direction of a call (MSPI: ITStream)."""
+    """One medium in one direction of a call (MSPI: ITStream).
+
+    Applications select terminals, start, pause and stop, and look at `substreams`, `stats`,
+    `running` and `active`. What the call and the terminals do with it is for the package, and may
+    change: `connect`, `disconnect`, `close`, `measure`, `hand_over`, `report_failure`,
+    `report_stream_failure`, `terminal_failed` and `terminal_event`.
+    """
 
     def __init__(self, owner: StreamOwner, media_type: MediaType, direction: Direction) -> None:
         super().__init__([owner.local_participant] if direction is Direction.CAPTURE else ())
@@ -104,7 +110,7 @@ class Stream(Runnable):
         InvalidStreamError for one that is not of this stream, NotSupportedError for one that the
         provider made for somebody (MSPI: RemoveSubStream).
         """
-        raise InvalidStreamError(f"{substream.identity} is no substream of {self.identity}")
+        raise InvalidStreamError(f"{name_of(substream)} is no substream of {self.identity}")
 
     @abstractmethod
     def stats(self) -> StreamStats:

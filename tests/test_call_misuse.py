@@ -127,6 +127,16 @@ MISTAKES: list[tuple[type[e.UsageError], str, Callable[[Scene], object]]] = [
     (e.InvalidStreamError, "no substream of this call", _ask_another_call),
     (
         e.InvalidStreamError,
+        "one of its .substreams.",
+        lambda s: s.stream(VIDEO, RENDER).remove_substream(None),  # type: ignore[arg-type]
+    ),
+    (
+        e.InvalidStreamError,
+        "one of its .streams.",
+        lambda s: s.call.remove_stream(s.closed.streams[0]),
+    ),
+    (
+        e.InvalidStreamError,
         "not an open call",
         lambda s: s.msp.receive_tsp_data(s.closed, Connect()),
     ),

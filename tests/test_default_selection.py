@@ -41,7 +41,6 @@ class Headset(CaptureTerminal, RenderTerminal):
     """Says what somebody else says into it, one block later."""
 
     terminal_class = "headset"
-    shared = True
 
     def __init__(self, medium: MediaType = AUDIO) -> None:
         super().__init__("headset", medium, BOTH_WAYS)
@@ -288,7 +287,6 @@ async def test_a_device_for_both_directions_is_found_for_one() -> None:
         tsp.providers[0].terminals.add_static(headset)
         for direction in (CAPTURE, RENDER, BOTH_WAYS):
             assert x.request_terminal("headset", AUDIO, direction) is headset
-        headset.shared = False
         x.stream(AUDIO, RENDER).select_terminal(headset)
         with pytest.raises(e.TerminalInUseError, match="unselect it there first"):
             x.request_terminal("headset", AUDIO, CAPTURE)
@@ -329,15 +327,9 @@ def _twice(call: Call, path: Path) -> None:
         call.unselect_terminal(camera)
 
 
-def _one_way_headset(call: Call, path: Path) -> None:
-    headset = Headset(VIDEO)
-    headset.shared = False
-    call.select_terminal(headset)
-
-
 def _half_a_headset(call: Call, path: Path) -> None:
     half = NullTerminal(VIDEO)
-    half.direction, half.shared = BOTH_WAYS, True
+    half.direction = BOTH_WAYS
     call.select_terminal(half)
 
 
@@ -365,7 +357,6 @@ MISTAKES: list[tuple[type[e.UsageError], str, Callable[[Call, Path], object]]] =
     ),
     (e.InvalidTerminalError, "no track for video.*choose another", _recorder),
     (e.InvalidTerminalError, "already on video capture", _twice),
-    (e.InvalidTerminalError, "not `shared`; set that in Headset", _one_way_headset),
     (e.InvalidTerminalError, "takes a terminal for video capture", _half_a_headset),
     (e.ClosedError, "create a new terminal", _closed_film),
     (

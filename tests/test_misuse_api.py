@@ -22,10 +22,12 @@ from ipconf import (
     CaptureTerminal,
     Cause,
     Direction,
+    FilePlayback,
     IceServer,
     Identity,
     MediaServiceProvider,
     MediaType,
+    Participant,
     ParticipantSubStreamControl,
     SdesType,
     ToneTerminal,
@@ -151,6 +153,8 @@ async def test_a_terminal_that_gives_something_else_fails_with_advice(
             lambda: CallSettings(ice_servers=[STUN | {"user": ""}]),
         ),
         ("choose from cname, name", lambda: Identity(xyzzy="x")),
+        ("by its name, as cname=.*, not 'Alice' alone", lambda: Identity("Alice")),
+        ("by its name, as transport=", lambda: CallSettings("rtp", bundle=False)),
         ("use replace.bundle=", lambda: setattr(CallSettings(), "bundle", False)),
         ("use replace.name=", lambda: setattr(Identity(), "name", "Bob")),
         ("give one as SdesType.EMAIL", lambda: LocalParticipant(Identity()).info("email")),
@@ -198,6 +202,12 @@ def test_settings_and_identities(advice: str, mistake: Callable[[], object]) -> 
             "select a terminal; it starts by itself",
             lambda m, c: c.streams[0].start(),
         ),
+        (e.InvalidStreamError, "None is no stream of call", lambda m, c: c.remove_stream(None)),
+        (
+            e.InvalidTerminalClassError,
+            "None is no terminal class: give one of",
+            lambda m, c: c.request_terminal(None, AUDIO, CAPTURE),
+        ),
     ],
 )
 @scenario()
@@ -208,6 +218,98 @@ async def test_providers_and_calls(
         call = msp.create_call()
         says(error, advice, lambda: mistake(msp, call))
         assert msp.calls == (call,)
+
+
+@pytest.mark.parametrize("play_list", [None, 5, "film.mkv", []])
+def test_what_is_no_play_list(play_list: Any) -> None:
+    with pytest.raises(e.ConfigurationError, match="play list: give"):
+        FilePlayback(play_list)
+
+
+@scenario()
+async def test_what_are_no_calls_to_connect() -> None:
+    async with memory_calls() as (tsp, x, y):
+        for pair in ((None, "call"), (x, None), (None, y)):
+            with pytest.raises(e.InvalidStreamError, match="not joined; connect what pair"):
+                await tsp.connect(pair=pair)
+
+
+@scenario()
+async def test_what_is_no_stream_of_a_person_and_no_window() -> None:
+    async with memory_calls() as (tsp, x, y):
+        for call in (x, y):
+            call.select_terminal(ToneTerminal())
+        await tsp.connect(pair=(x, y))
+        (person,) = await eventually(lambda: x.participants, "they join")
+        view = x.query(ParticipantSubStreamControl)
+        for thing in (None, "audio render", AUDIO):
+            for ask in (person.is_enabled, lambda it: person.set_enabled(it, False)):
+                says(e.InvalidStreamError, "one of their .streams.", lambda a=ask, t=thing: a(t))
+            says(
+                e.InvalidStreamError,
+                "is no substream of audio capture",
+                lambda t=thing: x.stream(AUDIO, CAPTURE).remove_substream(t),
+            )
+            if thing is not None:
+                says(
+                    e.InvalidTerminalError,
+                    "is no window of video render",
+                    lambda t=thing: view.pin(person, t),
+                )
+
+
+@pytest.mark.parametrize("thing", [None, "Bob", Participant])
+@scenario()
+async def test_what_is_no_person_and_no_substream(thing: Any) -> None:
+    async with provider() as msp:
+        view = msp.create_call().query(ParticipantSubStreamControl)
+        for ask in (view.substream_of, view.pin, view.unpin):
+            says(e.ConfigurationError, "take one of the call's", lambda ask=ask: ask(thing))
+        says(
+            e.InvalidStreamError,
+            "no substream of this call: take one",
+            lambda: view.participant_of(thing),
+        )
+
+
+@scenario()
+async def test_what_is_no_medium_of_a_person() -> None:
+    async with memory_calls({AUDIO}) as (tsp, x, y):
+        for call in (x, y):
+            call.select_terminal(ToneTerminal())
+        await tsp.connect(pair=(x, y))
+        (person,) = await eventually(lambda: x.participants, "they join")
+        view = x.query(ParticipantSubStreamControl)
+        for medium in ("video", None):
+            says(
+                e.InvalidMediaTypeError,
+                "is no MediaType: give MediaType.VIDEO",
+                lambda medium=medium: view.substream_of(person, medium),
+            )
+
+
+class Offers(MediaServiceProvider):
+    """Offers that privately."""
+
+    what: Any = ()
+
+    def private_interfaces(self, call: Call) -> Any:
+        return self.what
+
+
+@pytest.mark.parametrize("what", [None, 5, [ToneTerminal], Participant])
+@scenario()
+async def test_what_a_provider_of_ones_own_cannot_offer(what: Any) -> None:
+    async with Offers() as msp:
+        msp.what = what
+        says(
+            e.ConfigurationError,
+            "private_interfaces.. gave .*: return the objects",
+            msp.create_call,
+        )
+        assert not msp.calls
+        msp.what = [tone := ToneTerminal()]
+        assert msp.create_call().query(ToneTerminal) is tone
 
 
 @pytest.mark.parametrize("thing", [None, ToneTerminal, "tone"])

@@ -46,6 +46,9 @@ def test_wrong_kinds_and_options_are_refused() -> None:
         MediaStreamTerminal(MediaType.AUDIO, Direction.BIDIRECTIONAL)  # type: ignore[call-overload]
     with pytest.raises(InvalidMediaTypeError, match="give MediaType.AUDIO"):
         MediaStreamTerminal("audio", Direction.CAPTURE)  # type: ignore[call-overload]
+    for no_direction in ("capture", None, []):
+        with pytest.raises(InvalidDirectionError, match=r"Direction\.CAPTURE or"):
+            MediaStreamTerminal(MediaType.AUDIO, no_direction)  # type: ignore[call-overload]
     for options in ({"rate_hz": 10}, {"channels": 3}):
         with pytest.raises(ConfigurationError):
             microphone(**options)
@@ -175,6 +178,70 @@ def test_a_closed_microphone_is_silent_and_wakes_its_writer() -> None:
             terminal.write_nowait(sine(0.02))
         assert terminal.read(0.0) is None
         await terminal.wait_closed()
+
+    asyncio.run(run())
+
+
+def test_a_writer_is_told_when_the_stream_gives_the_terminal_back() -> None:
+    async def run() -> None:
+        terminal, first, second = microphone(), Host(), Host()
+        await terminal.write(sine(0.2))  # before it is selected: it can be sent later
+        waits = asyncio.create_task(terminal.write(sine(0.02)))
+        await asyncio.sleep(0)
+        terminal.attach(first)
+        terminal.detach(second)  # that one does not have it
+        await asyncio.sleep(0)
+        assert not waits.done()
+        terminal.detach(first)
+        with pytest.raises(ClosedError, match="on no stream any more; select it again"):
+            await asyncio.wait_for(waits, 5)
+        for block in range(10):
+            terminal.read(block * 0.02)
+        with pytest.raises(ClosedError, match="or write no more"):
+            await terminal.write(sine(0.02))  # although there is room
+        terminal.write_nowait(sine(0.02))
+        terminal.attach(second)
+        await terminal.write(sine(0.02))
+        assert terminal.read(0.2) is not None and terminal.read(0.22) is not None
+
+    asyncio.run(run())
+
+
+def test_a_writer_does_not_notice_a_move_to_another_stream() -> None:
+    async def run() -> None:
+        terminal, first, second = microphone(), Host(), Host()
+        terminal.attach(first)
+        writer = asyncio.create_task(terminal.write(sine(0.3)))
+        await asyncio.sleep(0)
+        terminal.detach(first)
+        terminal.attach(second)
+        for block in range(15):
+            assert writer.done() == (block >= 5)  # the other 10 blocks may wait
+            assert terminal.read(block * 0.02) is not None
+            for _ in range(3):
+                await asyncio.sleep(0)
+        await writer
+
+    asyncio.run(run())
+
+
+def test_a_shared_terminal_goes_on_until_the_last_stream_gives_it_back() -> None:
+    async def run() -> None:
+        out, back, first, second = microphone(), speaker(), Host(), Host()
+        for terminal in (out, back):
+            terminal.shared = True
+            terminal.attach(first)
+            terminal.attach(second)
+        writer, reader = asyncio.create_task(out.write(sine(0.3))), asyncio.create_task(back.read())
+        for host, over in ((first, False), (second, True)):
+            out.detach(host)
+            back.detach(host)
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert (writer.done(), reader.done()) == (over, over)
+        for task in (writer, reader):
+            with pytest.raises(ClosedError):
+                await asyncio.wait_for(task, 5)
 
     asyncio.run(run())
 

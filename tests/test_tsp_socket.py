@@ -9,14 +9,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from call_ends import provider
-from peers import LOCALHOST, eventually, open_sockets, scenario, webrtc
+from call_ends import Ends, provider
+from peers import LOCALHOST, eventually, open_sockets, scenario, together, webrtc
 
-from ipconf import Call, CallSettings, CallState, MediaServiceProvider, SocketTsp
+from ipconf import Call, CallSettings, CallState, LoopbackTsp, MediaServiceProvider, SocketTsp
 from ipconf.calls.signalling import MAX_WAITING_MESSAGES
 from ipconf.errors import (
     CallDeclinedError,
     ClosedError,
+    ConfigurationError,
     InvalidMediaTypeError,
     InvalidStateError,
     IpconfError,
@@ -461,7 +462,49 @@ async def test_leaving_ends_what_was_not_connected() -> None:
         await far.sees_the_end()
 
 
+# -- signalling that is lost
+
+
+@pytest.mark.parametrize("breaks", ["reset", "end", "left"])
+@scenario()
+async def test_a_connected_call_outlives_its_signalling(breaks: str) -> None:
+    calls: asyncio.Queue[Call] = asyncio.Queue()
+    async with provider("Bob") as bob, provider("Alice") as alice, SocketTsp(alice) as hers:
+        async with SocketTsp(bob, calls.put_nowait) as his:
+            x = await hers.dial(LOCALHOST, await his.listen(LOCALHOST))
+            alices = Ends(x, 440)
+            y = await calls.get()
+            bobs = Ends(y, 880)
+            await x.wait_connected()
+            await y.wait_connected()
+            connection = hers._connections[x]
+            if breaks == "reset":
+                connection.abort()
+            elif breaks == "end":
+                connection._writer.write_eof()
+            if breaks != "left":
+                await eventually(lambda: not (hers._connections or his._connections), "it is lost")
+        await eventually(lambda: not hers._connections, "it is lost")
+        await together(alices.hears(880), bobs.hears(440))
+        assert (x.state, y.state) == (CallState.CONNECTED, CallState.CONNECTED)
+        assert (x.error, y.error) == (None, None)
+        await x.disconnect("bye")  # the media say so
+        await eventually(lambda: y.state is CallState.DISCONNECTED, "he is told")
+
+
 # -- misuse
+
+
+@pytest.mark.parametrize("thing", [None, MediaServiceProvider, "msp"])
+def test_a_tsp_needs_a_provider(thing: Any) -> None:
+    for make in (lambda: SocketTsp(thing), lambda: LoopbackTsp(thing, thing)):
+        with pytest.raises(ConfigurationError, match="is no provider: give the MediaService"):
+            make()
+
+
+def test_on_call_is_a_function() -> None:
+    with pytest.raises(ConfigurationError, match="give a function that is called with each call"):
+        SocketTsp(MediaServiceProvider(), "ring")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("host, port", [("x" * 64, 5060), (LOCALHOST, 70_000)])

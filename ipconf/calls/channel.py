@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..engine.forwarding import ForwardedPeople
 from ..engine.outputs import (
     BitrateLimited,
     KeyFrameRequested,
@@ -142,6 +143,11 @@ class Channel:
         """Announce other SDES items of ours from now on."""
         now = self._loop.time()
         self._handle(self.session.describe(items, private, now), now)
+
+    def forward(self, people: ForwardedPeople, leg: Hashable) -> None:
+        """Tell the far end of the people of a conference, but for those on `leg`, until the end."""
+        self.session.forward(people, leg, self._arm, self._loop.time())
+        self._arm()
 
     # -- time and the end
 

@@ -14,9 +14,10 @@ from ..events import CallEvent, CallStateChanged, StreamNotUsed
 from ..model import CallSettings, CallState, Cause, Direction, GoneReason, MediaType
 from ..participants import LocalParticipant
 from ..tsp_data import Disconnect, TspMessage
+from .bearers import Bearer
 from .channel import Channel
 from .media import CallMedia
-from .negotiator import Bearer, Negotiator
+from .negotiator import Negotiator
 
 
 class ConnectionOwner(Protocol):

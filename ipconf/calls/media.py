@@ -10,15 +10,16 @@ from ..engine.reception import RemoteSource
 from ..engine.rtp_wire import HeaderExtensions
 from ..engine.session import RtpSession
 from ..engine.session_config import Section, SessionConfig
-from ..model import CallSettings, CallState, Cause, GoneReason, MediaType
+from ..model import CallSettings, CallState, Cause, GoneReason, MediaType, SdesType
 from ..participants import LocalParticipant, Roster
 from ..rtp_streams import Stream
 from ..stats import CallStats, call_stats
 from ..streams.capture import CaptureStream
 from ..streams.render import RenderStream
 from ..ticker import Ticker
+from .bearers import Bearer
 from .channel import Channel
-from .negotiator import Bearer, Negotiator
+from .negotiator import Negotiator
 
 WEBRTC_RTCP_INTERVAL_S = 1.0
 PLAIN_RTCP_INTERVAL_S = 5.0
@@ -151,11 +152,16 @@ class CallMedia:
             channel.describe(local.items, local.private)
 
     def mixer_of(self, source: RemoteSource) -> RemoteSource | None:
-        """Who mixed a contributing source: the one source of its session that sends sound."""
+        """Who mixed a contributing source: the one source of its session that sends sound.
+
+        Where several do, it is the one of who lists the contributing source or describes it.
+        """
         for channel in self._channels:
             members = channel.session.sources
             if members.get(source.ssrc) is source:
                 mixers = [m for m in members.values() if m.medium is MediaType.AUDIO]
+                if len(mixers) > 1 and source.mixer is not None:
+                    mixers = [m for m in mixers if _are_one_person(m, source.mixer)]
                 return mixers[0] if len(mixers) == 1 else None
         return None
 
@@ -165,3 +171,8 @@ class CallMedia:
         if number % MEASURE_TICKS == 0:
             for stream in self.streams:
                 stream.measure(now)
+
+
+def _are_one_person(one: RemoteSource, other: RemoteSource) -> bool:
+    cname = one.items.get(SdesType.CNAME)
+    return one is other or (cname is not None and cname == other.items.get(SdesType.CNAME))

@@ -9,18 +9,16 @@ gets a new negotiator, because aiortc's ICE cannot be restarted.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from aiortc.sdp import MediaDescription, SessionDescription
 
 from ..engine.session_config import PayloadFormat
 from ..errors import InvalidStateError, NegotiationError
 from ..model import CallSettings, MediaType
-from ..transports.base import Loss, PlainLine, SignalledTransport, WebRtcLine
+from ..transports.base import PlainLine, WebRtcLine
 from ..transports.bundling import bundle_of, transport_line
 from ..transports.description import MediaLine, write_description
 from ..transports.negotiation import (
@@ -29,36 +27,15 @@ from ..transports.negotiation import (
     Refused,
     agree_on_answer,
     agree_on_offer,
-    answer_role,
     offer_role,
 )
 from ..transports.reading import formats_of, read_candidate, read_description
+from .bearers import Bearer, Bearers, TransportFactory
 
 MAX_EARLY_CANDIDATES = 100
 """Trickled candidates kept until the description they belong to has come."""
 
-TransportFactory = Callable[[], SignalledTransport]
 Formats = Mapping[MediaType, tuple[PayloadFormat, ...]]
-
-
-@dataclass(slots=True, eq=False)
-class Bearer:
-    """A transport and the agreed m-lines that it carries."""
-
-    transport: SignalledTransport
-    lines: list[Agreed] = field(default_factory=list)
-    role: str = "server"
-    """Our DTLS role."""
-
-    @property
-    def remote(self) -> MediaDescription:
-        """The far end's description of its side of the transport."""
-        return self.lines[0].transport
-
-    @property
-    def mid(self) -> str:
-        """What the far end calls the transport: the mid of the line that describes it."""
-        return self.remote.rtp.muxId or self.lines[0].mid
 
 
 class Negotiator:
@@ -69,11 +46,10 @@ class Negotiator:
     ) -> None:
         self._formats = formats
         self._settings = settings
-        self._make = make
         self._cname = cname
         self._webrtc = settings.transport == "webrtc"
         self._bundles = settings.bundle and self._webrtc
-        self._opened: list[Bearer] = []
+        self._bearers = Bearers(settings, make)
         self._offered: list[Bearer] = []
         self._early_candidates: list[tuple[str, str | None]] = []
         self._session_id = secrets.randbits(62)
@@ -92,7 +68,7 @@ class Negotiator:
     @property
     def bearers(self) -> list[Bearer]:
         """The transports that carry something; empty before the agreement."""
-        return [bearer for bearer in self._opened if bearer.lines]
+        return self._bearers.carrying
 
     @property
     def session_id(self) -> str:
@@ -118,7 +94,7 @@ class Negotiator:
         lines: list[tuple[MediaLine, WebRtcLine | PlainLine]] = []
         for mid, (medium, formats) in zip(mids, self._formats.items(), strict=True):
             if not self._offered or not self._bundles:
-                self._offered.append(await self._open())
+                self._offered.append(await self._bearers.open())
             line = self._line(mid, medium, formats, EXTENSIONS[medium])
             lines.append((line, self._offered[-1].transport.describe(role)))
         bundles = [mids] if self._bundles else []
@@ -158,7 +134,7 @@ class Negotiator:
             if isinstance(line, Refused):
                 self.refused.append(line)
             else:
-                bearer = self._bearer_to(line.transport) or await self._open(line)
+                bearer = self._bearers.to(line.transport) or await self._bearers.open(line)
                 bearer.lines.append(line)
         self._check_agreed()
         written: list[tuple[MediaLine, WebRtcLine | PlainLine] | MediaDescription] = []
@@ -166,7 +142,7 @@ class Negotiator:
         for line in lines:
             media = offer.media[line.index]
             own = self._answer_to(line, media)
-            ride = self._bearer_to(transport_line(offer, media, offer=True))
+            ride = self._bearers.to(transport_line(offer, media, offer=True))
             if own is None or ride is None:
                 written.append(media)
                 continue
@@ -195,10 +171,6 @@ class Negotiator:
     def _read(self, text: str) -> SessionDescription:
         self.reduced_size = "\na=rtcp-rsize" in text
         return read_description(text)
-
-    def _bearer_to(self, transport: MediaDescription) -> Bearer | None:
-        """The bearer that goes there already, if there is one."""
-        return next((b for b in self.bearers if b.remote is transport), None)
 
     def _line(
         self,
@@ -231,41 +203,19 @@ class Negotiator:
             )
             raise NegotiationError(f"nothing in the far end's description can be used: {reasons}")
 
-    async def _open(self, answered: Agreed | None = None) -> Bearer:
-        bearer = Bearer(self._make())
-        if answered is not None and answered.transport.dtls is not None:
-            bearer.role = answer_role(answered.transport.dtls.role, self._settings.dtls_role)
-        self._opened.append(bearer)
-        await bearer.transport.open(offering=answered is None)
-        if self._settings.loss_percent:
-            bearer.transport.impair(Loss(self._settings.loss_percent, self._settings.loss_seed))
-        return bearer
-
     def impair(self, percent: float, seed: int) -> None:
         """Lose that share of the datagrams of every transport from now on; 0 heals them."""
-        for bearer in self._opened:
-            bearer.transport.impair(Loss(percent, seed) if percent else None)
+        self._bearers.impair(percent, seed)
 
     async def connect(self, connected: Callable[[Bearer], None]) -> None:
         """Connect every bearer, telling of each as it is ready; the others are closed.
 
         Raises the first TransportError when a bearer fails.
         """
-        for bearer in [b for b in self._opened if not b.lines]:
-            self._opened.remove(bearer)
-            await bearer.transport.close()
+        await self._bearers.close_unused()
         for candidate, mid in self._early_candidates:
             await self.add_candidate(candidate, mid)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for bearer in self.bearers:
-                    tasks.create_task(self._connect(bearer, connected))
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-
-    async def _connect(self, bearer: Bearer, connected: Callable[[Bearer], None]) -> None:
-        await bearer.transport.connect(bearer.remote, offered=bool(self._offered), role=bearer.role)
-        connected(bearer)
+        await self._bearers.connect(connected, offered=bool(self._offered))
 
     async def add_candidate(self, text: str, mid: str | None) -> None:
         """Take a trickled candidate for the line `mid`, or for all; "" says that was the last.
@@ -289,11 +239,7 @@ class Negotiator:
 
     async def close(self, *, silently: bool = False) -> None:
         """Close every transport that was opened, or abandon them without a word."""
-        ends = (b.transport.abandon() if silently else b.transport.close() for b in self._opened)
-        for failure in await asyncio.gather(*ends, return_exceptions=True):
-            if isinstance(failure, Exception):
-                context = {"message": "a transport did not close", "exception": failure}
-                asyncio.get_running_loop().call_exception_handler(context)
+        await self._bearers.close(silently=silently)
 
 
 def session_id_of(sdp: str) -> str | None:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from ..codecs.registry import offered_formats
-from ..errors import InvalidStateError, NegotiationError
+from ..errors import ConfigurationError, InvalidStateError, NegotiationError
 from ..model import CallSettings, CallState, Cause
 from ..transports.base import SignalledTransport
 from ..tsp_data import Candidate, Connect, Description, Disconnect, TspMessage
@@ -23,6 +23,8 @@ from .negotiator import Negotiator, session_id_of
 
 MAX_WAITING_MESSAGES = 256
 """Signalling messages that a call has not come to yet."""
+MESSAGES = (Connect, Description, Candidate, Disconnect)
+"""What it understands."""
 
 
 class Signalling:
@@ -45,11 +47,22 @@ class Signalling:
     # -- messages
 
     def receive(self, message: TspMessage) -> None:
-        """Take a message; InvalidStateError when too many wait already."""
-        if len(self._inbox) >= MAX_WAITING_MESSAGES:
-            raise InvalidStateError(
-                f"{self._call.identity} has {len(self._inbox)} messages waiting"
+        """Take a message; InvalidStateError when too many wait already.
+
+        A Disconnect gets in all the same: it ends what those that wait would have begun, so that
+        they need not be looked at any more. ConfigurationError for what is no message.
+        """
+        if not isinstance(message, MESSAGES):
+            raise ConfigurationError(
+                f"{message!r} is no message for a call: give one of those in ipconf.tsp_data"
             )
+        if len(self._inbox) >= MAX_WAITING_MESSAGES:
+            if not isinstance(message, Disconnect):
+                raise InvalidStateError(
+                    f"{self._call.identity} has {len(self._inbox)} messages waiting; wait until it "
+                    "has come to them, or disconnect it"
+                )
+            self._inbox.clear()
         self._inbox.append(message)
         if isinstance(message, Connect) or getattr(message, "type", None) == "offer":
             self._connection.set_state(CallState.CONNECTING, Cause.UNKNOWN)

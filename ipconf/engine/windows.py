@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidStateError, InvalidTerminalError, NoItemError
+from ..model import name_of
 from .places import Claim, Places, Rank
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Windows:
         if terminal is not None:
             if terminal not in self._stream.terminals or terminal.records:
                 raise InvalidTerminalError(
-                    f"{terminal.identity} is no window of {self._stream.identity}; select it there"
+                    f"{name_of(terminal)} is no window of {self._stream.identity}; select it there"
                 )
             for other, theirs in self._pins.items():
                 if theirs is terminal:

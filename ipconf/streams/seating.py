@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..engine.places import Rank
 from ..engine.reception import RemoteSource
 from ..errors import InvalidStreamError, MaxStreamsError, NotSupportedError
+from ..model import name_of
 from .substreams import SubStream
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class Seating:
         """End one that the application made; who is on it gets another one."""
         if substream not in self._all:
             raise InvalidStreamError(
-                f"{substream.identity} is no substream of {self._stream.identity}"
+                f"{name_of(substream)} is no substream of {self._stream.identity}; take one of its "
+                "`substreams`"
             )
         if not substream.created:
             raise NotSupportedError(

@@ -10,7 +10,12 @@ from __future__ import annotations
 from contextlib import ExitStack, suppress
 from typing import Any, Protocol
 
-from ..errors import InvalidTerminalError, NotSupportedError, TerminalInUseError
+from ..errors import (
+    InvalidTerminalClassError,
+    InvalidTerminalError,
+    NotSupportedError,
+    TerminalInUseError,
+)
 from ..model import Direction, MediaType
 from ..rtp_streams import Stream
 from ..terminals.base import Terminal
@@ -41,6 +46,10 @@ def request(
     **options: Any,
 ) -> Terminal:
     """A device of that class that is free, else a new terminal; see `Call.request_terminal`."""
+    if not isinstance(terminal_class, str | TerminalClass):
+        raise InvalidTerminalClassError(
+            f"{terminal_class!r} is no terminal class: give one of `msp.terminals`, or its name"
+        )
     name = terminal_class if isinstance(terminal_class, str) else terminal_class.name
     fits = (direction, Direction.BIDIRECTIONAL)
     devices = [
@@ -118,10 +127,5 @@ def _leaves(terminal: Terminal) -> list[Terminal]:
 def _streams_for(call: StreamHolder, terminal: Terminal) -> list[Stream]:
     if terminal.direction is not Direction.BIDIRECTIONAL:
         return [call.stream(terminal.media_type, terminal.direction)]
-    if not terminal.shared:
-        raise InvalidTerminalError(
-            f"{terminal.identity} is for two streams at a time, but not `shared`; set that in "
-            f"{type(terminal).__name__}"
-        )
     both = (Direction.CAPTURE, Direction.RENDER)
     return [call.stream(terminal.media_type, direction) for direction in both]

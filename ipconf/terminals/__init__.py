@@ -5,6 +5,8 @@ one with several tracks is, and `registry` which ones a provider has and can mak
 themselves are in `memory` (the application's own code), `files`, `tones` and `pictures`; `convert`
 holds every conversion between their media and the package's.
 
+    own code    memory -> media_capture, media_render -> media_stream, queues
+
     playing     playback (FilePlayback) -> player -> reader, a thread -> decoding -> lines
     recording   recording (FileRecorder) -> recorder, a thread -> muxing -> tracks
                 payload_recording (PayloadRecorder) -> recorder -> payload_muxing -> payload_tracks

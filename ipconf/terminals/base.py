@@ -45,7 +45,11 @@ _numbers = itertools.count(1)
 
 
 class TerminalHost(Protocol):
-    """What a terminal can tell the stream that it is selected on; called on the loop."""
+    """What a terminal can tell the stream that it is selected on; called on the loop.
+
+    A host for one direction says so as its `direction`: it takes that half of a terminal for both
+    directions. One without takes all of it.
+    """
 
     @property
     def owner(self) -> object:
@@ -66,7 +70,7 @@ class Terminal:
     allowed_media: ClassVar[tuple[MediaType, ...]] = (MediaType.AUDIO, MediaType.VIDEO)
     """What `media_type` can be."""
     shared: bool = False
-    """Whether several streams may select the terminal at the same time."""
+    """Whether several streams of one direction may select the terminal at the same time."""
     records: ClassVar[bool] = False
     """Whether it keeps pictures rather than show them: then it takes nobody's window."""
 
@@ -96,7 +100,10 @@ class Terminal:
 
     @property
     def hosts(self) -> tuple[TerminalHost, ...]:
-        """The streams and substreams on which the terminal is selected, one unless `shared`."""
+        """The streams and substreams on which the terminal is selected.
+
+        Unless it is `shared` there is one at most; of a terminal for both directions one for each.
+        """
         return tuple(self._hosts)
 
     @property
@@ -105,15 +112,25 @@ class Terminal:
         return self._closed
 
     def attach(self, host: TerminalHost) -> None:
-        """A stream selects the terminal. Raises TerminalInUseError if another one has it."""
+        """A stream selects the terminal. Raises TerminalInUseError if another one has it.
+
+        A capture and a render stream may both have a terminal for both directions.
+        """
         if self._closed:
             raise ClosedError(f"{self.identity} is closed; create a new terminal")
-        if self._hosts and not self.shared and host not in self._hosts:
+        if host in self._hosts:
+            return
+        if not self.shared and any(self._competes(other, host) for other in self._hosts):
             raise TerminalInUseError(
                 f"{self.identity} is selected on another stream; unselect it there first"
             )
-        if host not in self._hosts:
-            self._hosts.append(host)
+        self._hosts.append(host)
+
+    def _competes(self, other: TerminalHost, host: TerminalHost) -> bool:
+        """Whether two hosts want the same of the terminal."""
+        wanted = {getattr(each, "direction", None) for each in (other, host)}
+        halves = {Direction.CAPTURE, Direction.RENDER}
+        return self.direction is not Direction.BIDIRECTIONAL or wanted != halves
 
     def detach(self, host: TerminalHost) -> None:
         """The stream gives the terminal back; harmless when it does not have it."""

@@ -7,7 +7,7 @@ beginning of the file. Packets that are broken are passed over, odd time stamps 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -16,7 +16,7 @@ import av
 from av.container import InputContainer
 from av.stream import Disposition
 
-from ..errors import MediaError, UsageError
+from ..errors import ConfigurationError, MediaError, UsageError
 from ..model import MediaType
 from .convert import MAX_PICTURE_SIDE
 from .lines import MAX_RATE_HZ, MIN_RATE_HZ, AudioLine, Decoded, Line, VideoLine
@@ -46,6 +46,16 @@ def probe(path: Path) -> MediaFile:
         if not decoder.lines:
             raise MediaError(f"{path} holds neither sound nor pictures to play")
         return MediaFile(path, decoder.duration_s, frozenset(decoder.lines))
+
+
+def probe_all(paths: Iterable[str | Path]) -> tuple[MediaFile, ...]:
+    """Look into the files of a play list; ConfigurationError for what is none."""
+    if isinstance(paths, str | Path) or not isinstance(paths, Iterable):
+        raise ConfigurationError(f"{paths!r} is no play list: give a list of paths")
+    files = tuple(probe(Path(path)) for path in paths)
+    if not files:
+        raise ConfigurationError("an empty play list: give at least one file")
+    return files
 
 
 class MediaDecoder:

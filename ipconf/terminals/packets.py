@@ -7,9 +7,10 @@ by the stream; the rules of selecting, pausing and stopping are those of every t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Protocol
 
+from ..engine.forwarding import ForwardedPeople
 from ..engine.reception import RemoteSource
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session import RtpSession
@@ -46,6 +47,9 @@ class Outlet(Protocol):
     """The RTP timestamp of the instant 0 of the provider's clock."""
     session: RtpSession
     settings: CallSettings
+
+    def forward(self, people: ForwardedPeople, leg: Hashable) -> None:
+        """Tell the far end of the people of a conference, but for those on `leg`."""
 
     def send(
         self,

@@ -26,7 +26,7 @@ from ..events import FileCause, FileState
 from ..model import Direction, MediaType
 from .base import CaptureTerminal, Samples, Terminal
 from .convert import check_channels
-from .decoding import MediaFile, probe
+from .decoding import MediaFile, probe_all
 from .multitrack import FileTerminal
 from .player import Player
 from .reader import FileReader, PlayList
@@ -65,7 +65,7 @@ class FilePlayback(FileTerminal):
     def __init__(
         self, play_list: Iterable[str | Path], *, loop: bool = False, channels: int = 1
     ) -> None:
-        files = _probe_all(play_list)
+        files = probe_all(play_list)
         super().__init__(files[0].path.name, Direction.CAPTURE)
         self._channels = check_channels(channels)
         self._list = PlayList(files, loop)
@@ -89,7 +89,7 @@ class FilePlayback(FileTerminal):
         self._check_open()
         if self._state is not FileState.IDLE:
             raise InvalidStateError(f"{self.identity} is {self._state.value}; stop it first")
-        files = _probe_all(paths)
+        files = probe_all(paths)
         tracks = self._tracks_for(files)
         gone = [track for track in self._tracks if track not in tracks]
         for track in gone:
@@ -245,12 +245,3 @@ class FilePlayback(FileTerminal):
         media = frozenset[MediaType]().union(*(file.media_types for file in files))
         present = {track.media_type: track for track in self._tracks}
         return tuple(present.get(m) or PlaybackTrack(self, m) for m in MEDIA if m in media)
-
-
-def _probe_all(paths: Iterable[str | Path]) -> tuple[MediaFile, ...]:
-    if isinstance(paths, str | Path):
-        raise ConfigurationError(f"{paths!r} is no play list: give a list of paths")
-    files = tuple(probe(Path(path)) for path in paths)
-    if not files:
-        raise ConfigurationError("an empty play list: give at least one file")
-    return files

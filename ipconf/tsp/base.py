@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Self
 
 from ..call import Call
-from ..errors import ClosedError
+from ..errors import ClosedError, ConfigurationError
 from ..event_hub import EventStream
 from ..events import TspData
 from ..msp import MediaServiceProvider
@@ -26,6 +26,12 @@ class TelephonyServiceProvider(ABC):
     """
 
     def __init__(self, *providers: MediaServiceProvider) -> None:
+        for provider in providers:
+            if not isinstance(provider, MediaServiceProvider):
+                raise ConfigurationError(
+                    f"{provider!r} is no provider: give the MediaServiceProvider that makes the "
+                    "calls to signal"
+                )
         self.providers = providers
         self.is_open = False
         """Whether it is inside `async with`."""

@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary, ref
 
 from ..call import Call
 from ..errors import ClosedError, InvalidStreamError
-from ..model import MediaType
+from ..model import MediaType, name_of
 from ..msp import CALL_MEDIA, MediaServiceProvider
 from ..tsp_data import Connect, Description, Disconnect, TspMessage
 from .base import TelephonyServiceProvider
@@ -41,9 +41,9 @@ class LoopbackTsp(TelephonyServiceProvider):
         """
         self._require_open()
         one, other = pair or self.pair(media)
-        if self._far_of(one) is not other:
+        if not isinstance(one, Call) or self._far_of(one) is not other:
             raise InvalidStreamError(
-                f"{one.identity} and {other.identity} are not joined; connect what pair() returns"
+                f"{name_of(one)} and {name_of(other)} are not joined; connect what pair() returns"
             )
         still_open = {call for provider in self.providers for call in provider.calls}
         for call in (one, other):

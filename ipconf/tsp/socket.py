@@ -12,6 +12,8 @@ from typing import Any
 from ..call import Call
 from ..errors import (
     CallDeclinedError,
+    ClosedError,
+    ConfigurationError,
     InvalidStateError,
     IpconfError,
     NegotiationError,
@@ -49,6 +51,10 @@ class SocketTsp(TelephonyServiceProvider):
         first_message_limit_s: float = 10.0,
     ) -> None:
         super().__init__(provider)
+        if on_call is not None and not callable(on_call):
+            raise ConfigurationError(
+                f"{on_call!r} as on_call: give a function that is called with each call"
+            )
         self._provider = provider
         self._on_call = on_call
         self._max_calls = max_calls
@@ -178,7 +184,7 @@ class SocketTsp(TelephonyServiceProvider):
             self._connections.pop(call, None)
             connection.abort()
             if call.state in (CallState.IDLE, CallState.CONNECTING):
-                with suppress(InvalidStateError):  # closed, or its inbox is full of nonsense
+                with suppress(ClosedError):
                     call.receive_tsp_data(Disconnect(reason=connection.failure or why))
 
     async def send(self, call: Call, message: TspMessage) -> None:
