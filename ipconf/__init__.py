@@ -6,6 +6,7 @@ interfaces in `ipconf.private_ifaces`, what carries a call in `ipconf.transports
 """
 
 from .call import Call, NetworkImpairment
+from .conference import Conference
 from .errors import IpconfError
 from .event_hub import EventStream
 from .events import Event, TerminalEvent
@@ -13,6 +14,7 @@ from .model import (
     CallSettings,
     CallState,
     Cause,
+    ConferenceSettings,
     Direction,
     GoneReason,
     IceServer,
@@ -45,6 +47,8 @@ __all__ = [
     "CaptureTerminal",
     "Cause",
     "ClipPlayer",
+    "Conference",
+    "ConferenceSettings",
     "Direction",
     "Event",
     "EventStream",

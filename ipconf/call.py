@@ -25,13 +25,14 @@ from .errors import (
     ClosedError,
     InvalidDirectionError,
     InvalidMediaTypeError,
+    InvalidStreamError,
     MaxStreamsError,
     NotSupportedError,
     TransportError,
 )
 from .event_hub import EventHub, EventStream
-from .events import CallEvent, CallStateChanged, ParticipantEvent, TspData
-from .model import CallSettings, CallState, Direction, MediaType
+from .events import CallEvent, CallStateChanged, Event, ParticipantEvent, TextReceived, TspData
+from .model import CallSettings, CallState, Direction, MediaType, name_of
 from .participants import LocalParticipant, Participant, Roster
 from .private_ifaces import InterfaceHost, ParticipantControl, ParticipantSubStreamControl
 from .rtp_streams import Stream
@@ -41,7 +42,7 @@ from .streams.selection import request, select, unselect
 from .terminals.base import Terminal
 from .terminals.registry import TerminalClass
 from .transports.base import SignalledTransport
-from .tsp_data import TspMessage
+from .tsp_data import TspMessage, Words
 
 if TYPE_CHECKING:
     from .msp import MediaServiceProvider
@@ -65,7 +66,12 @@ class NetworkImpairment:
 
 
 class Call(InterfaceHost):
-    """One call's media (MSPI: ITStreamControl on the MSP call); made by `msp.create_call`."""
+    """One call's media (MSPI: ITStreamControl on the MSP call); made by `msp.create_call`.
+
+    Applications use what stands first, up to `close`. A telephony service provider hands messages
+    to `receive_tsp_data`; all that is left is for the package, and may change: `now`, `post` and
+    `submit` for streams, `tell_tsp` for the connection, and the attributes `ticker` and `roster`.
+    """
 
     def __init__(
         self,
@@ -98,8 +104,7 @@ class Call(InterfaceHost):
                 NetworkImpairment(self._impair),
             ]
         )
-        for view in provider.private_interfaces(self):
-            self._offer_interface(type(view), view)
+        self._offer_all(provider.private_interfaces(self))
 
     def __repr__(self) -> str:
         ours = self.local_participant.name
@@ -163,7 +168,14 @@ class Call(InterfaceHost):
         )
 
     def remove_stream(self, stream: Stream) -> None:
-        """Always NotSupportedError: streams live as long as their call; stop() them instead."""
+        """Always NotSupportedError: streams live as long as their call; stop() them instead.
+
+        InvalidStreamError for what is no stream of this call.
+        """
+        if stream not in self.streams:
+            raise InvalidStreamError(
+                f"{name_of(stream)} is no stream of {self.identity}; take one of its `streams`"
+            )
         raise NotSupportedError(f"{stream.identity} lives as long as its call; stop() it instead")
 
     def request_terminal(
@@ -217,6 +229,16 @@ class Call(InterfaceHost):
     def stats(self) -> CallStats:
         """What the transports, sessions, streams and people of this call have counted."""
         return self._media.stats(self.state)
+
+    def send_text(self, text: str, sender: str = "") -> None:
+        """Send words to the far end, as its event `TextReceived`; they travel with the signalling.
+
+        `sender` is who wrote them, where that is somebody else. ConfigurationError for more than
+        10 000 characters, ClosedError when the call is closed.
+        """
+        if self._closing is not None:
+            raise ClosedError(f"{self.identity} is closed; create a new call")
+        self.tell_tsp(Words(text=text, sender=sender))
 
     async def wait_connected(self) -> None:
         """Return once the call is connected, or raise what ended it before that.
@@ -283,16 +305,30 @@ class Call(InterfaceHost):
     def _mixer_of(self, source: RemoteSource) -> RemoteSource | None:
         return self._media.mixer_of(source)
 
+    # -- what a conference uses
+
+    def watch(self, take: Callable[[Event], None]) -> None:
+        """Call `take` with each event of this call, at once."""
+        self._hub.watch(take)
+
+    def unwatch(self, take: Callable[[Event], None]) -> None:
+        """Call it no more; harmless when repeated."""
+        self._hub.unwatch(take)
+
     # -- what its connection uses (connection.ConnectionOwner)
 
     def receive_tsp_data(self, message: TspMessage) -> None:
         """Take a message of the service provider (MSPI: ReceiveTSPData with a call).
 
-        ClosedError when the call is closed, InvalidStateError when too many messages wait.
+        ClosedError when the call is closed, ConfigurationError for what is no message. When too
+        many wait, a Disconnect takes their place, and all else is an InvalidStateError.
         """
         if self._closing is not None:
             raise ClosedError(f"{self.identity} is closed; create a new call")
-        self._signalling.receive(message)
+        if isinstance(message, Words):
+            self.post(TextReceived, text=message.text, sender=message.sender)
+        else:
+            self._signalling.receive(message)
 
     def tell_tsp(self, message: TspMessage) -> None:
         """Give the service provider a message for the far end (MSPI: ME_TSP_DATA)."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Generic, Self, TypeVar
 
 from .errors import ConfigurationError, InvalidStateError
@@ -106,6 +106,7 @@ class EventHub:
 
     def __init__(self) -> None:
         self._streams: list[EventStream[Event]] = []
+        self._watchers: list[Callable[[Event], None]] = []
         self._closed = False
 
     def subscribe(self, kinds: tuple[type[E], ...]) -> EventStream[E]:
@@ -118,8 +119,18 @@ class EventHub:
             self._streams.append(stream)  # type: ignore[arg-type] # it only ever takes its own kinds
         return stream
 
+    def watch(self, take: Callable[[Event], None]) -> None:
+        """Call `take` with each event at once: for what must not lag behind, in this package."""
+        self._watchers.append(take)
+
+    def unwatch(self, take: Callable[[Event], None]) -> None:
+        """Call `take` no more; harmless when repeated."""
+        self._watchers = [w for w in self._watchers if w != take]
+
     def post(self, event: Event) -> None:
         """Hand the event to every stream that wants its class; who cannot take it gets no more."""
+        for take in self._watchers:
+            take(event)
         for stream in self._streams:
             try:
                 stream.offer(event)
@@ -136,4 +147,4 @@ class EventHub:
         self._closed = True
         for stream in self._streams:
             stream.end()
-        self._streams = []
+        self._streams, self._watchers = [], []

@@ -7,8 +7,10 @@ Events carry the live objects they are about, so that an application can act on 
     Event
     ├── TspData               for the service provider next door, never for applications
     ├── AddressEvent          TerminalAvailable TerminalUnavailable     (MSPI: MSP_ADDRESS_EVENT)
+    ├── ConferenceEvent       LegEvent AttendeeEvent DominantSpeakerChanged MessageReceived
+    │                         ConferenceLocked ConferenceEnded
     └── CallEvent
-        ├── CallStateChanged
+        ├── CallStateChanged  TextReceived
         ├── CallMediaEvent    NewStream StreamFailed TerminalFailed StreamNotUsed StreamActive
         │                     StreamInactive                            (MSPI: MSP_CALL_EVENT)
         ├── TerminalEvent     and what your own terminals tell (MSPI: ITPluggableTerminalEventSink)
@@ -27,6 +29,9 @@ from .model import CallState, Cause, GoneReason, SdesType
 
 if TYPE_CHECKING:
     from .call import Call
+    from .conference import Conference
+    from .hub.legs import Leg
+    from .hub.people import Attendee
     from .participants import Participant
     from .rtp_streams import Stream
     from .streams.substreams import SubStream
@@ -252,3 +257,108 @@ class TspData(Event):
 
     call: Call | None
     data: TspMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextReceived(CallEvent):
+    """The far end sent words; `sender` is who it says wrote them, "" for the far end itself."""
+
+    text: str
+    sender: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConferenceEvent(Event):
+    """Something happened in one conference."""
+
+    conference: Conference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegEvent(ConferenceEvent):
+    """Something about a leg: a call, or terminals of this machine."""
+
+    leg: Leg
+
+
+class LegAdded(LegEvent):
+    """A leg takes part from now on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegRemoved(LegEvent):
+    """A leg takes part no more: its call ended, or it was removed."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegFailed(LegEvent):
+    """A terminal of a local leg does not work, and was taken off."""
+
+    terminal: Terminal
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttendeeEvent(ConferenceEvent):
+    """Something about a person in a conference."""
+
+    attendee: Attendee
+
+
+class AttendeeJoined(AttendeeEvent):
+    """A person is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttendeeLeft(AttendeeEvent):
+    """A person is no longer there; `text` is what they, or whoever removed them, said."""
+
+    reason: GoneReason = GoneReason.BYE
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttendeeChanged(AttendeeEvent):
+    """Something about a person changed; `changed` names it: "name", "muted", "role", "hand" ..."""
+
+    changed: tuple[str, ...] = ()
+
+
+class AttendeeTalking(AttendeeEvent):
+    """A person began to talk."""
+
+
+class AttendeeSilent(AttendeeEvent):
+    """A person fell silent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DominantSpeakerChanged(ConferenceEvent):
+    """Another person has the floor; None: whoever had it has left."""
+
+    attendee: Attendee | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageReceived(ConferenceEvent):
+    """Somebody wrote something to all, or to one leg."""
+
+    text: str
+    sender: Leg | None = None
+    to: Leg | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConferenceLocked(ConferenceEvent):
+    """Nobody can join any more; or again, where `locked` is False."""
+
+    locked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConferenceEnded(ConferenceEvent):
+    """The conference is over for all."""
+
+    reason: str = ""

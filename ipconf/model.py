@@ -15,6 +15,7 @@ from .settings import AUDIO_CODECS as AUDIO_CODECS
 from .settings import DEFAULT_PTIME_MS as DEFAULT_PTIME_MS
 from .settings import VIDEO_CODECS as VIDEO_CODECS
 from .settings import CallSettings as CallSettings
+from .settings import ConferenceSettings as ConferenceSettings
 from .settings import IceServer as IceServer
 from .settings import Settings as Settings
 
@@ -29,6 +30,11 @@ AUDIO_FRAME_S = AUDIO_FRAME_SAMPLES / AUDIO_RATE_HZ
 """Length of one tick of audio in seconds."""
 VIDEO_CLOCK_HZ = 90_000
 """RTP clock of every video payload (RFC 3551 section 5)."""
+
+
+def name_of(thing: object) -> str:
+    """What a message calls that which an application has given: its identity, if it has one."""
+    return str(getattr(thing, "identity", None) or repr(thing))
 
 
 class MediaType(enum.Enum):

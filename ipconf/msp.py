@@ -9,10 +9,11 @@ from itertools import count
 from typing import Self, TypeVar
 
 from .call import Call
+from .conference import Conference
 from .errors import ClosedError, ConfigurationError, InvalidMediaTypeError, InvalidStreamError
 from .event_hub import EventHub, EventStream
 from .events import AddressEvent, CallEvent, Event, NewStream
-from .model import CallSettings, Cause, Identity, MediaType, Settings
+from .model import CallSettings, Cause, ConferenceSettings, Identity, MediaType, Settings
 from .terminals.base import Terminal
 from .terminals.registry import TerminalRegistry
 from .ticker import Ticker
@@ -53,6 +54,8 @@ class MediaServiceProvider:
         self.terminals = TerminalRegistry(announce=self._device_changed)
         self._hub = EventHub()
         self._calls: list[Call] = []
+        self._conferences: list[Conference] = []
+        self._conference_numbers = count(1)
         self._numbers = count(1)
         self._certificates = Certificates()
         self._entered = False
@@ -85,6 +88,7 @@ class MediaServiceProvider:
             return
         self._open = False
         try:
+            await asyncio.gather(*(conference.end() for conference in tuple(self._conferences)))
             await asyncio.gather(*(call.close() for call in tuple(self._calls)))
             await self.terminals.close()
         finally:
@@ -123,6 +127,25 @@ class MediaServiceProvider:
         for stream in call.streams:
             call.post(NewStream, stream=stream, cause=Cause.UNKNOWN)
         return call
+
+    @property
+    def conferences(self) -> tuple[Conference, ...]:
+        """The conferences that are not over."""
+        return tuple(self._conferences)
+
+    def create_conference(
+        self, subject: str = "", settings: ConferenceSettings | None = None
+    ) -> Conference:
+        """A conference in which calls of this provider can meet (TAPI: call hub).
+
+        ConfigurationError for settings that are none, ClosedError outside `async with`.
+        """
+        if not self._open:
+            raise ClosedError("use the provider inside `async with`; it is not open")
+        chosen = _checked("settings", settings, ConferenceSettings) or ConferenceSettings()
+        conference = Conference(self, subject, chosen, next(self._conference_numbers))
+        self._conferences.append(conference)
+        return conference
 
     def events(self, *kinds: type[E]) -> EventStream[E]:
         """The events of these classes, of the provider and all its calls, from now on.
@@ -181,6 +204,11 @@ class MediaServiceProvider:
         """A call has closed."""
         if call in self._calls:
             self._calls.remove(call)
+
+    def forget_conference(self, conference: Conference) -> None:
+        """A conference is over."""
+        if conference in self._conferences:
+            self._conferences.remove(conference)
 
     def _device_changed(self, kind: type[AddressEvent], terminal: Terminal) -> None:
         if self._open:

@@ -6,8 +6,9 @@ below each field is its description: `help(CallSettings)` lists all of them.
 
 import difflib
 import inspect
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
-from typing import Annotated, Any, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Self
 
 from pydantic import (
     AfterValidator,
@@ -28,7 +29,13 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, *unnamed: Any, **values: Any) -> None:
+        if unnamed:
+            field = next(iter(type(self).model_fields))
+            raise ConfigurationError(
+                f"{type(self).__name__} takes each value by its name, as {field}=..., "
+                f"not {unnamed[0]!r} alone"
+            )
         try:
             super().__init__(**values)
         except ValidationError as exc:
@@ -106,6 +113,17 @@ def _one_is_enough(value: object) -> object:
 OneOrMore = BeforeValidator(_one_is_enough)
 """Accepts a single value where several can stand."""
 
+if TYPE_CHECKING:  # what may be given
+    Address = str | IPv4Address | IPv6Address
+    Addresses = Sequence[Address]
+    Servers = Sequence[IceServer]
+    Names = Sequence[str]
+else:  # what it becomes
+    Address = IPvAnyAddress
+    Addresses = tuple[IPvAnyAddress, ...]
+    Servers = tuple[IceServer, ...]
+    Names = tuple[str, ...]
+
 
 def _ascends(ports: tuple[int, int] | None) -> tuple[int, int] | None:
     if ports is not None and ports[0] > ports[1]:
@@ -118,13 +136,13 @@ class CallSettings(Settings):
 
     transport: Literal["webrtc", "rtp"] = "webrtc"
     """ICE with DTLS-SRTP, or plain RTP over UDP to the addresses in the descriptions."""
-    rtp_address: IPvAnyAddress = Field(default=IPv4Address("127.0.0.1"), validate_default=True)
+    rtp_address: Address = Field(default=IPv4Address("127.0.0.1"), validate_default=True)
     """Local address of plain RTP."""
     rtcp_mux: bool = False
     """Plain RTP: offer RTP and RTCP on one port (RFC 5761)."""
-    ice_servers: Annotated[tuple[IceServer, ...], OneOrMore] = ()
+    ice_servers: Annotated[Servers, OneOrMore] = ()
     """STUN and TURN servers to use; without any, only addresses of this machine are offered."""
-    ice_addresses: Annotated[tuple[IPvAnyAddress, ...] | None, OneOrMore] = None
+    ice_addresses: Annotated[Addresses | None, OneOrMore] = None
     """Local addresses to offer, loopback included; None means every address but loopback."""
     port_range: Annotated[tuple[PortNumber, PortNumber] | None, AfterValidator(_ascends)] = None
     """UDP ports to use, 1 to 65535, both ends included; None means any."""
@@ -145,11 +163,9 @@ class CallSettings(Settings):
     """Of Opus, the only audio codec here that has a choice; 6 000 to 510 000."""
     video_bitrate_bps: int = Field(default=500_000, ge=50_000, le=10_000_000)
     """At most, 50 000 to 10 000 000; a far end that gets less through makes it lower."""
-    audio_codecs: Annotated[tuple[str, ...], _known_codecs(AUDIO_CODECS), OneOrMore] = AUDIO_CODECS[
-        :-1
-    ]
+    audio_codecs: Annotated[Names, _known_codecs(AUDIO_CODECS), OneOrMore] = AUDIO_CODECS[:-1]
     """Offered and accepted, best first. L16 takes 768 kbit/s and is used only where it is named."""
-    video_codecs: Annotated[tuple[str, ...], _known_codecs(VIDEO_CODECS), OneOrMore] = VIDEO_CODECS
+    video_codecs: Annotated[Names, _known_codecs(VIDEO_CODECS), OneOrMore] = VIDEO_CODECS
     """Offered and accepted, best first."""
     max_decoded_sources: int = Field(default=32, ge=1, le=512)
     """People of one arriving stream who are decoded at the same time, 1 to 512; of more, those who
@@ -169,3 +185,12 @@ class CallSettings(Settings):
     """Datagrams dropped on purpose in this end's transport, both ways, for tests and demos."""
     loss_seed: int = 0
     """Which of them are dropped: the same seed drops the same ones."""
+
+
+class ConferenceSettings(Settings):
+    """How many a conference takes, and how it sounds."""
+
+    max_legs: int = Field(default=400, ge=1, le=10_000)
+    """Calls and local legs at the same time; more are refused."""
+    max_talkers: int = Field(default=64, ge=1, le=512)
+    """People mixed at the same time; of more, those who have the floor."""

@@ -17,6 +17,9 @@ MAX_MESSAGE_CHARACTERS = 500_000
 MAX_REASON_CHARACTERS = 1_000
 """Of a reason; what is longer is cut, as in a BYE, which takes 255 bytes."""
 
+MAX_WORDS_CHARACTERS = 10_000
+"""Of a text that a person writes."""
+
 
 def _utf8(text: str) -> str:
     try:
@@ -67,7 +70,18 @@ class Disconnect(Settings):
     reason: Annotated[str, AfterValidator(_sayable)] = ""
 
 
-TspMessage = Annotated[Connect | Description | Candidate | Disconnect, Field(discriminator="kind")]
+class Words(Settings):
+    """Either way: something that a person wrote to those at the other end."""
+
+    kind: Literal["words"] = "words"
+    text: Annotated[Text, Field(max_length=MAX_WORDS_CHARACTERS)]
+    sender: Annotated[Text, Field(max_length=MAX_REASON_CHARACTERS)] = ""
+    """Who wrote it, where that is not the far end itself."""
+
+
+TspMessage = Annotated[
+    Connect | Description | Candidate | Disconnect | Words, Field(discriminator="kind")
+]
 
 _adapter: TypeAdapter[TspMessage] = TypeAdapter(TspMessage)
 

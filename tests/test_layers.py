@@ -22,7 +22,7 @@ LAYERS = (
     {"codecs", "transports", "terminals", "pipelines"},
     {"rtp_streams", "streams", "stats", "calls"},
     {"call"},
-    set(),  # conference: where calls meet
+    {"conference", "hub"},
     {"msp"},
     {"tsp"},
     {"", "cli", "demo", "__main__"},

@@ -9,6 +9,7 @@ import ctypes
 import ctypes.util
 import weakref
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_void_p
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -17,19 +18,26 @@ import numpy as np
 
 from ..errors import MediaError
 from ..model import AUDIO_RATE_HZ
-from .base import MAX_PAYLOAD_BYTES, AudioDecoder, AudioEncoder, Samples
+from .base import MAX_PAYLOAD_BYTES, AudioDecoder, Samples
 from .opus_packet import MAX_PACKET_SAMPLES, MAX_PAUSE_BYTES, packet_samples
-from .opus_settings import BANDWIDTHS_HZ, DEFAULT_SETTINGS, OpusSettings
+from .opus_settings import (
+    BANDWIDTHS_HZ,
+    DEFAULT_SETTINGS,
+    OpusApplication,
+    OpusEffort,
+    OpusEncoder,
+    OpusSettings,
+)
 
-COMPLEXITY = 5
-"""Of 0..10; the upper half costs 40 % more time and is hardly heard in speech."""
-EXPECTED_LOSS_PERCENT = 10
-"""The least at which the encoder spends bits on in-band redundancy at 32 kbit/s, too."""
 CONCEAL_STEP_SAMPLES = AUDIO_RATE_HZ // 400
 """Concealment comes in steps of 2.5 ms (opus.h, opus_decode)."""
 
 # Numbers from opus_defines.h.
-_APPLICATION_VOIP = 2048
+_APPLICATIONS = {
+    OpusApplication.VOIP: 2048,
+    OpusApplication.AUDIO: 2049,
+    OpusApplication.LOW_DELAY: 2051,
+}
 _SET_BITRATE = 4002
 _SET_MAX_BANDWIDTH = 4004
 _SET_VBR = 4006
@@ -87,8 +95,8 @@ def _check(library: ctypes.CDLL, doing: str, result: int) -> int:
     return result
 
 
-class LibOpusEncoder(AudioEncoder):
-    """An encoder for speech."""
+class LibOpusEncoder(OpusEncoder):
+    """An encoder for speech; `effort` instead of the usual one with `bitrate_bps`."""
 
     def __init__(
         self,
@@ -96,10 +104,12 @@ class LibOpusEncoder(AudioEncoder):
         channels: int,
         bitrate_bps: int,
         settings: OpusSettings = DEFAULT_SETTINGS,
+        effort: OpusEffort | None = None,
     ) -> None:
+        effort = effort or OpusEffort(bitrate_bps)
         error = c_int(0)
         state = library.opus_encoder_create(
-            AUDIO_RATE_HZ, channels, _APPLICATION_VOIP, ctypes.byref(error)
+            AUDIO_RATE_HZ, channels, _APPLICATIONS[effort.application], ctypes.byref(error)
         )
         _check(library, "make an encoder", error.value)
         self._finalizer = weakref.finalize(self, library.opus_encoder_destroy, state)
@@ -108,7 +118,7 @@ class LibOpusEncoder(AudioEncoder):
         self._encode = library.opus_encode
         self._buffer = ctypes.create_string_buffer(MAX_PAYLOAD_BYTES)
         self._bytes = memoryview(self._buffer).cast("B")
-        self._max_bitrate_bps = settings.max_bitrate_bps
+        self._settings = settings
         self._pausing = False
         self.channels = channels
         self.frame_samples = settings.frame_samples
@@ -116,26 +126,48 @@ class LibOpusEncoder(AudioEncoder):
         self._block, self._address = block, block.ctypes.data  # asking for it takes longer
         bandwidth = _BANDWIDTH_NARROWBAND + BANDWIDTHS_HZ.index(settings.bandwidth_hz)
         for request, value in (
-            (_SET_COMPLEXITY, COMPLEXITY),
             (_SET_INBAND_FEC, int(settings.fec)),
-            (_SET_PACKET_LOSS_PERCENT, EXPECTED_LOSS_PERCENT if settings.fec else 0),
             (_SET_DTX, int(settings.dtx)),
             (_SET_VBR, int(not settings.constant)),
             (_SET_MAX_BANDWIDTH, bandwidth),
             (_SET_SIGNAL, _SIGNAL_VOICE),
         ):
             self._control(request, value)
-        self.bitrate_bps = bitrate_bps
+        self._effort = effort
+        self.effort = effort
 
     @property
     def bitrate_bps(self) -> int:
         """Target bit rate, at most what the far end allows; may be set at any time."""
-        return self._bitrate_bps
+        return self._effort.bitrate_bps
 
     @bitrate_bps.setter
     def bitrate_bps(self, value: int) -> None:
-        self._bitrate_bps = min(value, self._max_bitrate_bps)
-        self._control(_SET_BITRATE, self._bitrate_bps)
+        self.effort = replace(self._effort, bitrate_bps=value)
+
+    @property
+    def effort(self) -> OpusEffort:
+        """How hard it tries; all but the application may be set at any time."""
+        return self._effort
+
+    @effort.setter
+    def effort(self, value: OpusEffort) -> None:
+        self.check_effort(value)
+        bitrate_bps = min(value.bitrate_bps, self._settings.max_bitrate_bps)
+        self._control(_SET_COMPLEXITY, value.complexity)
+        self._control(_SET_PACKET_LOSS_PERCENT, value.loss_percent if self._settings.fec else 0)
+        self._control(_SET_BITRATE, bitrate_bps)
+        self._effort = replace(value, bitrate_bps=bitrate_bps)
+
+    def prime(self, samples: Samples) -> None:
+        """Take in sound before the first packet: it is encoded, and its packet discarded."""
+        self.check_primer(samples)
+        block = np.ascontiguousarray(samples)
+        size = self._encode(
+            self._state, block.ctypes.data, len(block), self._buffer, MAX_PAYLOAD_BYTES
+        )
+        _check(self._library, "take in sound", size)
+        self._pausing = False  # the listener has not been told of any pause
 
     def encode(self, samples: Samples) -> bytes | None:
         """One payload for (frame_samples, channels) samples; None: the pause goes on.

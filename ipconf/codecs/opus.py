@@ -7,6 +7,7 @@ it is the fallback.
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 from fractions import Fraction
 from typing import Literal
 
@@ -16,10 +17,10 @@ from av.audio.codeccontext import AudioCodecContext
 
 from ..errors import MediaError
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
-from .base import AudioDecoder, AudioEncoder, Samples
-from .libopus import COMPLEXITY, EXPECTED_LOSS_PERCENT, LibOpusDecoder, LibOpusEncoder, load
+from .base import AudioDecoder, Samples
+from .libopus import LibOpusDecoder, LibOpusEncoder, load
 from .opus_packet import packet_samples
-from .opus_settings import DEFAULT_SETTINGS, OpusSettings
+from .opus_settings import DEFAULT_SETTINGS, OpusEffort, OpusEncoder, OpusSettings
 
 _LAYOUTS = {1: "mono", 2: "stereo"}
 _TIME_BASE = Fraction(1, AUDIO_RATE_HZ)
@@ -30,12 +31,16 @@ def create_opus_encoder(
     bitrate_bps: int,
     library: ctypes.CDLL | None = None,
     settings: OpusSettings = DEFAULT_SETTINGS,
-) -> AudioEncoder:
-    """An Opus encoder; `library` instead of the libopus that `load()` finds."""
+    effort: OpusEffort | None = None,
+) -> OpusEncoder:
+    """An Opus encoder; `library` instead of the libopus that `load()` finds.
+
+    `effort`, with its own bit rate, instead of the usual one.
+    """
     library = library or load()
     if library is None:
-        return PyAvOpusEncoder(channels, bitrate_bps, settings)
-    return LibOpusEncoder(library, channels, bitrate_bps, settings)
+        return PyAvOpusEncoder(channels, bitrate_bps, settings, effort)
+    return LibOpusEncoder(library, channels, bitrate_bps, settings, effort)
 
 
 def create_opus_decoder(channels: int, library: ctypes.CDLL | None = None) -> AudioDecoder:
@@ -55,40 +60,70 @@ def _create_context(mode: Literal["r", "w"], channels: int) -> AudioCodecContext
     return context
 
 
-class PyAvOpusEncoder(AudioEncoder):
-    """Encodes with FFmpeg's wrapper of libopus, which never pauses."""
+class PyAvOpusEncoder(OpusEncoder):
+    """Encodes with FFmpeg's wrapper of libopus, which never pauses.
+
+    FFmpeg cannot change an encoder: another bit rate or effort starts a new one.
+    """
 
     def __init__(
-        self, channels: int, bitrate_bps: int, settings: OpusSettings = DEFAULT_SETTINGS
+        self,
+        channels: int,
+        bitrate_bps: int,
+        settings: OpusSettings = DEFAULT_SETTINGS,
+        effort: OpusEffort | None = None,
     ) -> None:
         self.channels = channels
         self.frame_samples = settings.frame_samples
         self._settings = settings
-        self.bitrate_bps = bitrate_bps
+        self._start(effort or OpusEffort(bitrate_bps))
 
     @property
     def bitrate_bps(self) -> int:
-        """Target bit rate; FFmpeg cannot change it, so that setting it starts a new encoder."""
-        return self._bitrate_bps
+        """Target bit rate, at most what the far end allows."""
+        return self._effort.bitrate_bps
 
     @bitrate_bps.setter
     def bitrate_bps(self, value: int) -> None:
+        self.effort = replace(self._effort, bitrate_bps=value)
+
+    @property
+    def effort(self) -> OpusEffort:
+        """How hard it tries."""
+        return self._effort
+
+    @effort.setter
+    def effort(self, value: OpusEffort) -> None:
+        self.check_effort(value)
+        self._start(value)
+
+    def _start(self, effort: OpusEffort) -> None:
         settings = self._settings
-        self._bitrate_bps = min(value, settings.max_bitrate_bps)
+        self._effort = replace(
+            effort, bitrate_bps=min(effort.bitrate_bps, settings.max_bitrate_bps)
+        )
         context = _create_context("w", self.channels)
         context.time_base = _TIME_BASE
-        context.bit_rate = self._bitrate_bps
+        context.bit_rate = self._effort.bitrate_bps
         context.options = {
-            "application": "voip",
-            "compression_level": str(COMPLEXITY),
+            "application": effort.application.value,
+            "compression_level": str(effort.complexity),
             "frame_duration": f"{1000 * settings.frame_samples / AUDIO_RATE_HZ:g}",
             "fec": str(int(settings.fec)),
-            "packet_loss": str(EXPECTED_LOSS_PERCENT if settings.fec else 0),
+            "packet_loss": str(effort.loss_percent if settings.fec else 0),
             "vbr": "off" if settings.constant else "on",
             "cutoff": str(settings.bandwidth_hz),
         }
         self._context = context
         self._pts = 0
+
+    def prime(self, samples: Samples) -> None:
+        """Take in sound before the first packet, after silence where packets are longer."""
+        self.check_primer(samples)
+        block = np.zeros((self.frame_samples, self.channels), np.int16)
+        latest = samples[-self.frame_samples :]
+        block[-len(latest) :] = latest
+        self.encode(block)
 
     def encode(self, samples: Samples) -> bytes | None:
         """One payload for (frame_samples, channels) samples; None while the encoder fills up."""

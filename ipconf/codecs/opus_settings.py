@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import enum
+from abc import abstractmethod
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..engine.session_config import PayloadFormat
+from ..errors import MediaError
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
-from .base import AudioWishes
+from .base import AudioEncoder, AudioWishes, Samples
 from .packet_time import fitting_ptime_ms
 
 PTIMES_MS = (10, 20, 40, 60, 80, 100, 120)
@@ -16,6 +21,12 @@ MAX_BITRATE_BPS = 510_000
 """The range of the format (RFC 7587 section 3.1.1)."""
 BANDWIDTHS_HZ = (4_000, 6_000, 8_000, 12_000, 20_000)
 """Narrowband to fullband (RFC 6716 section 2)."""
+COMPLEXITY = 5
+"""Of 0..10; the upper half costs 40 % more time and is hardly heard in speech."""
+_FRAMES = (120, 240, 480, 960, 1920, 2880)
+"""Samples of the frames that packets are made of: 2.5 to 60 ms."""
+EXPECTED_LOSS_PERCENT = 10
+"""The least at which the encoder spends bits on in-band redundancy at 32 kbit/s, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,74 @@ class OpusSettings:
 
 DEFAULT_SETTINGS = OpusSettings()
 """Speech in packets of 20 ms that can be repaired."""
+
+
+class OpusApplication(enum.Enum):
+    """What an encoder is made for, by FFmpeg's names; it keeps that for life.
+
+    All of them code speech as speech (SILK with CELT above it) but the last.
+    """
+
+    VOIP = "voip"
+    """Takes away what is below a voice: best right behind a microphone."""
+    AUDIO = "audio"
+    """True to what it gets: best for sound that was coded before."""
+    LOW_DELAY = "lowdelay"
+    """CELT only: 4 ms less delay, half the time, more bits for the same speech, no redundancy."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpusEffort:
+    """How hard an encoder tries; all but the application may change at any time."""
+
+    bitrate_bps: int
+    """Target, held below what the far end allows."""
+    application: OpusApplication = OpusApplication.VOIP
+    complexity: int = COMPLEXITY
+    """0..10: time for quality."""
+    loss_percent: int = EXPECTED_LOSS_PERCENT
+    """The loss to provide for where redundancy was agreed on. It costs bits, in CELT also quality,
+    as frames then do not build on each other; 0 is best for a network that loses nothing."""
+
+
+class OpusEncoder(AudioEncoder):
+    """An encoder of Opus, whatever library does the work."""
+
+    @property
+    @abstractmethod
+    def effort(self) -> OpusEffort:
+        """How hard it tries; MediaError for another application, or what Opus does not have."""
+
+    @effort.setter
+    @abstractmethod
+    def effort(self, value: OpusEffort) -> None: ...
+
+    @abstractmethod
+    def prime(self, samples: Samples) -> None:
+        """Take in sound that comes before the first packet, as if it had been encoded.
+
+        For a listener who comes from another encoder with the same sound, whose decoder goes on
+        from what it had: without it there is a click. Two blocks of 20 ms, one after the other,
+        are enough. It is worse than nothing for a decoder that begins, or begins anew as it does
+        where `LOW_DELAY` follows another application. (n, channels) samples, 2.5 to 60 ms.
+        """
+
+    def check_effort(self, value: OpusEffort) -> None:
+        """A MediaError if the effort is for another application."""
+        if value.application is not self.effort.application:
+            raise MediaError(
+                f"this Opus encoder was made for {self.effort.application.value} and stays so: "
+                f"make another one for {value.application.value}"
+            )
+
+    def check_primer(self, samples: Samples) -> None:
+        """A MediaError unless the samples are of the encoder's channels and a frame of Opus."""
+        shape = (len(samples), self.channels)
+        if samples.shape != shape or samples.dtype != np.int16 or len(samples) not in _FRAMES:
+            raise MediaError(
+                f"give (n, {self.channels}) samples of int16 to prime an encoder, "
+                f"n one of {_FRAMES}, not {samples.shape} of {samples.dtype}"
+            )
 
 
 def opus_channels(payload_format: PayloadFormat, wishes: AudioWishes) -> int:

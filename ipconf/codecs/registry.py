@@ -24,7 +24,7 @@ from .h264_payload import H264Depacketizer
 from .h264_profile import ASYMMETRY, MODE, PROFILE, mode_of, parameter_sets, profile_of
 from .opus import create_opus_decoder, create_opus_encoder
 from .opus_packet import packet_samples
-from .opus_settings import opus_channels, opus_settings
+from .opus_settings import OpusEffort, opus_channels, opus_settings
 from .packet_time import fitting_ptime_ms
 from .vp8 import Vp8Decoder, Vp8Encoder
 from .vp8_payload import Vp8Depacketizer
@@ -147,15 +147,21 @@ def is_comfort_noise(payload_format: PayloadFormat) -> bool:
 
 
 def create_audio_encoder(
-    payload_format: PayloadFormat, bitrate_bps: int, wishes: AudioWishes = DEFAULT_WISHES
+    payload_format: PayloadFormat,
+    bitrate_bps: int,
+    wishes: AudioWishes = DEFAULT_WISHES,
+    effort: OpusEffort | None = None,
 ) -> AudioEncoder:
-    """An encoder for a format with the far end's parameters; MediaError if there is none."""
+    """An encoder for a format with the far end's parameters; MediaError if there is none.
+
+    For Opus it is an `OpusEncoder`; an `effort`, with its own bit rate, goes before `bitrate_bps`.
+    """
     _require(payload_format, MediaType.AUDIO)
     name = payload_format.name.upper()
     if name == "OPUS":
         settings = opus_settings(payload_format, wishes)
         channels = opus_channels(payload_format, wishes)
-        return create_opus_encoder(channels, bitrate_bps, settings=settings)
+        return create_opus_encoder(channels, bitrate_bps, settings=settings, effort=effort)
     if name == "L16":
         rate, channels = payload_format.clock_rate, payload_format.channels
         ptime_ms = fitting_ptime_ms(payload_format, wishes.ptime_ms, l16.PTIMES_MS)

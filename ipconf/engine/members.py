@@ -42,6 +42,8 @@ class Members:
         self.sources: dict[int, RemoteSource] = {}
         self.next_check = math.inf
         """When somebody may have timed out."""
+        self.newcomers = 0
+        """How many sources came that speak for themselves."""
         self._limit = config.max_sources
         self._fixed_timeout_s = config.member_timeout_s
         self._cnames = {
@@ -62,12 +64,18 @@ class Members:
         *,
         items: Sequence[SdesItem] = (),
         contributing: bool = False,
+        mixer: RemoteSource | None = None,
     ) -> RemoteSource | None:
-        """A new source with what is known of it; None when the session is full."""
+        """A new source with what is known of it; None when the session is full.
+
+        A contributing one is spoken for by `mixer`, if that is known.
+        """
         if len(self.sources) >= self._limit:
             self._stats.refused_sources += 1
             return None
         source = self.sources[ssrc] = RemoteSource(ssrc, now, contributing=contributing)
+        source.mixer = mixer
+        self.newcomers += not contributing
         announced = self._cnames.get(ssrc)
         _take_items(source, items if announced is None else (announced, *items))
         self._timer.members += 1
@@ -93,9 +101,11 @@ class Members:
                     continue
                 if self.just_left(csrc, now):
                     continue
-                source = self.admit(csrc, now, outputs, contributing=True)
+                source = self.admit(csrc, now, outputs, contributing=True, mixer=packet.source)
                 if source is None:
                     continue
+            elif source.mixer is None and source.contributing:
+                source.mixer = packet.source
             source.last_heard = now
             if levels:
                 source.level = levels[index]
@@ -108,7 +118,11 @@ class Members:
         return self._has_moved(last is None or now - last >= ORIGIN_QUIET_S)
 
     def accept_rtcp_origin(self, source: RemoteSource, origin: Hashable, now: float) -> bool:
-        """Whether RTCP of a source may come from `origin`, as it may from where its media does."""
+        """Whether RTCP of a source may come from `origin`, as it may from where its media does.
+
+        Of a contributing one it comes from where its mixer is.
+        """
+        source = source.mixer or source
         if source.rtcp_origin in (origin, Origin.UNKNOWN) or source.rtp_origin == origin:
             return True
         quiet_s = ORIGIN_QUIET_INTERVALS * self._timer.deterministic_interval_s()
@@ -139,11 +153,14 @@ class Members:
         now: float,
         outputs: list[Output],
     ) -> None:
-        """That source is no longer a member (section 6.3.4)."""
+        """That source is no longer a member (section 6.3.4), nor is anybody it spoke for."""
         del self.sources[source.ssrc]
         self._local.forget_reporter(source.ssrc)
         self._timer.members_left(self._timer.members - 1, now)
         outputs.append(SourceGone(source, reason, text))
+        if not source.contributing:
+            for person in [s for s in self.sources.values() if s.mixer is source]:
+                self.remove(person, reason, text, now, outputs)
 
     def timeout_s(self) -> float:
         """Silence after which a source is gone, in seconds (section 6.3.5)."""
@@ -153,10 +170,11 @@ class Members:
     def expire(self, now: float, outputs: list[Output]) -> None:
         """Remove the sources that were silent for too long, and plan the next check."""
         timeout_s = self.timeout_s()
-        silent = [s for s in self.sources.values() if now >= s.last_heard + timeout_s]
-        for source in sorted(silent, key=lambda s: s.last_heard):
-            self.remove(source, GoneReason.TIMEOUT, "", now, outputs)
-        oldest = min((s.last_heard for s in self.sources.values()), default=math.inf)
+        silent = [s for s in self.sources.values() if now >= s.alive_at + timeout_s]
+        for source in sorted(silent, key=lambda s: s.alive_at):
+            if source.ssrc in self.sources:  # it has not gone with its mixer
+                self.remove(source, GoneReason.TIMEOUT, "", now, outputs)
+        oldest = min((s.alive_at for s in self.sources.values()), default=math.inf)
         self.next_check = max(oldest + timeout_s, now + timeout_s / _CHECKS_PER_TIMEOUT)
 
     def count_senders(self, since: float) -> int:

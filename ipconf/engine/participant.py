@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidStateError, InvalidStreamError, NoItemError, NotSupportedError
-from ..model import MediaType, SdesType, check_sdes_type
+from ..model import MediaType, SdesType, check_sdes_type, name_of
 
 if TYPE_CHECKING:
     from ..rtp_streams import Stream
@@ -85,6 +85,11 @@ class Participant:
         return text
 
     @property
+    def items(self) -> Mapping[SdesType, str]:
+        """All they have announced but CNAME and PRIV, by kind."""
+        return MappingProxyType(self._person.items)
+
+    @property
     def private(self) -> Mapping[str, str]:
         """PRIV items, text by prefix, at most 16 (RFC 3550 section 6.5.8)."""
         return MappingProxyType(self._person.private)
@@ -147,7 +152,7 @@ class Participant:
 
     def _not_on(self, stream: Stream) -> InvalidStreamError:
         return InvalidStreamError(
-            f"{self.name} does not contribute to {stream.identity}: take one of their `streams`"
+            f"{self.name} does not contribute to {name_of(stream)}: take one of their `streams`"
         )
 
     @property

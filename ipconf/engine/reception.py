@@ -77,6 +77,7 @@ class RemoteSource:
         "level",
         "medium",
         "mid",
+        "mixer",
         "octets",
         "packets",
         "private",
@@ -101,6 +102,8 @@ class RemoteSource:
         self.ssrc = ssrc
         self.contributing = contributing
         """Known only from others: as a CSRC, or described by a mixer."""
+        self.mixer: RemoteSource | None = None
+        """Who speaks for it where it is contributing: lists it as a CSRC, or describes it."""
         self.medium: MediaType | None = None
         """None as long as it sent no RTP."""
         self.mid: str | None = None
@@ -155,6 +158,22 @@ class RemoteSource:
     def identity(self) -> str:
         """The SSRC as a name for logs."""
         return f"ssrc {self.ssrc:08x}"
+
+    @property
+    def alive_at(self) -> float:
+        """When there was the last sign of life (RFC 3550 section 6.3.5).
+
+        Somebody whom a mixer describes is there as long as the mixer is: it has many to speak for,
+        and says BYE for them.
+        """
+        if self.mixer is not None and SdesType.CNAME in self.items:
+            return self.mixer.last_heard
+        return self.last_heard
+
+    def speak_directly(self) -> None:
+        """It is heard itself: nobody speaks for it any longer."""
+        self.contributing = False
+        self.mixer = None
 
     @property
     def expected(self) -> int:

@@ -7,13 +7,14 @@ packet has one chunk, because there are receivers that misread several.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ..model import MAX_SDES_BYTES, SdesType
+from ..model import SdesType
 from .local_source import LocalSource
 from .local_sources import LocalSources
 from .reception import NTP_UNIX_OFFSET_S, RemoteSource
 from .rtcp_feedback import Feedback
+from .rtcp_packing import cut_reason
 from .rtcp_wire import (
     MAX_COUNT,
     Goodbye,
@@ -78,16 +79,24 @@ class Reporter:
         """Session time as NTP time, 64 bits (section 4)."""
         return int((now + self._unix_offset_s + NTP_UNIX_OFFSET_S) * 2**32) & (2**64 - 1)
 
-    def regular(self, senders_since: float, now: float, feedback: Iterable[Feedback]) -> bytes:
+    def regular(
+        self,
+        senders_since: float,
+        now: float,
+        feedback: Iterable[Feedback],
+        of_others: Callable[[int], bytes] = lambda room: b"",
+    ) -> bytes:
         """A whole report; `feedback` that waited goes along.
 
-        SSRCs of ours that sent RTP at or after `senders_since` give sender reports.
+        SSRCs of ours that sent RTP at or after `senders_since` give sender reports. `of_others`
+        gives packets about the people whose media we mix, of so many octets at most.
         """
         ours = list(self._local.by_mid.values())
         room = RTCP_MTU_OCTETS - len(ours) * (_SR_OCTETS + _RR_OCTETS)
         tail = self._descriptions()
         tail += _fitting(feedback, room - len(tail))
         tail += self._contributor_descriptions(room - len(tail) - REPORTED_OCTETS)
+        tail += of_others(room - len(tail) - REPORTED_OCTETS)
         blocks = self._report_blocks(max(room - len(tail), 0) // _BLOCK_OCTETS, now)
         packets: list[RtcpPacket] = []
         for source in ours:
@@ -124,9 +133,21 @@ class Reporter:
         reports = [self._report(source, (), senders_since, now) for source in ours]
         return self._finish(compose_compound(reports) + descriptions + parts)
 
+    def about_others(self, of_others: Callable[[int], bytes], since: float, now: float) -> bytes:
+        """News about the people whose media we mix, behind a report without blocks (section 7).
+
+        `of_others` gives the packets, of so many octets at most; without any there is no compound.
+        `since` is as for `regular`.
+        """
+        source = next(iter(self._local.by_mid.values()))
+        head = compose(self._report(source, (), since, now))
+        head += _describe(source.ssrc, self._cname_items())
+        packets = of_others(RTCP_MTU_OCTETS - len(head))
+        return self._finish(head + packets) if packets else b""
+
     def goodbye(self, speaker: int, ssrcs: Sequence[int], reason: str) -> bytes:
         """A farewell for `ssrcs`, said by `speaker` (section 6.6); long reasons are cut."""
-        text = reason.encode(errors="replace")[:MAX_SDES_BYTES].decode(errors="ignore")
+        text = cut_reason(reason)
         packets: list[RtcpPacket] = [ReceiverReport(speaker, ())]
         packets.append(SourceDescription((SdesChunk(speaker, self._cname_items()),)))
         for start in range(0, len(ssrcs), MAX_COUNT):

@@ -43,18 +43,36 @@ _Spoken = SenderReport | ReceiverReport | Goodbye | App | ExtendedReport | Feedb
 class Compound:
     """One datagram while it is dealt with."""
 
-    __slots__ = ("leaving", "now", "origin", "outputs", "packets", "reporters")
+    __slots__ = (
+        "leaving",
+        "now",
+        "origin",
+        "outputs",
+        "packets",
+        "reporter",
+        "reporters",
+        "voices",
+    )
 
     def __init__(self, packets: list[RtcpPacket], now: float, origin: Hashable) -> None:
         self.packets = packets
         self.now = now
         self.origin = origin
         self.outputs: list[Output] = []
+        self.reporter: int | None = None
+        """The first who reports: who speaks for those that do not report themselves."""
         self.reporters: set[int] = set()
         self.leaving: set[int] = set()
+        self.voices: set[int] = set()
+        """Whose RTCP this is: who reports or is described."""
         for packet in packets:
             if isinstance(packet, SenderReport | ReceiverReport):
+                if self.reporter is None:
+                    self.reporter = packet.ssrc
                 self.reporters.add(packet.ssrc)
+                self.voices.add(packet.ssrc)
+            elif isinstance(packet, SourceDescription):
+                self.voices.update(chunk.ssrc for chunk in packet.chunks)
             elif isinstance(packet, Goodbye):
                 self.leaving.update(packet.ssrcs)
 
@@ -81,9 +99,10 @@ class RtcpReceiver:
         compound = self.parse(datagram, now, origin)
         if compound is None:
             return []
-        # One SSRC's share of what arrived (RFC 8108 section 5.3).
+        # One SSRC's share of what arrived (RFC 8108 section 5.3). Of a mixer's it is the share of
+        # each it speaks for: its packets are longer because it represents them (section 7.3).
         octets = len(datagram) + LOWER_LAYER_OCTETS
-        self._parts.timer.received(octets / max(1, len(compound.reporters)))
+        self._parts.timer.received(octets / max(1, len(compound.voices)))
         for packet in compound.packets:
             if isinstance(packet, SourceDescription):  # first, so that newcomers have their names
                 for chunk in packet.chunks:
@@ -138,7 +157,10 @@ class RtcpReceiver:
         return source
 
     def _reporter(self, ssrc: int, compound: Compound) -> RemoteSource | None:
-        if ssrc in self._sources:
+        source = self._sources.get(ssrc)
+        if source is not None:
+            if source.contributing:
+                source.speak_directly()  # from wherever it is
             source = self._known(ssrc, compound)
         elif (
             self._may_join(ssrc, compound)
@@ -150,7 +172,6 @@ class RtcpReceiver:
             return None
         if source is not None:
             source.rtcp_origin = compound.origin
-            source.contributing = False
         return source
 
     def _describe(self, chunk: SdesChunk, compound: Compound) -> None:
@@ -160,6 +181,8 @@ class RtcpReceiver:
         if chunk.ssrc in self._sources:
             source = self._known(chunk.ssrc, compound)
             if source is not None:
+                if source.mixer is None and source.contributing:
+                    source.mixer = self._mixer(chunk.ssrc, compound)
                 members.describe(source, chunk.items, compound.outputs)
         elif self._may_join(chunk.ssrc, compound) and _cname(chunk):
             members.admit(
@@ -168,7 +191,18 @@ class RtcpReceiver:
                 compound.outputs,
                 items=chunk.items,
                 contributing=chunk.ssrc not in compound.reporters,
+                mixer=self._mixer(chunk.ssrc, compound),
             )
+
+    def _mixer(self, ssrc: int, compound: Compound) -> RemoteSource | None:
+        # Who speaks here for a source that does not report itself; None when that is nobody known.
+        if compound.reporter is None or ssrc in compound.reporters:
+            return None
+        mixer = self._sources.get(compound.reporter)
+        if mixer is None or mixer.contributing:
+            return None
+        allowed = self._parts.members.accept_rtcp_origin(mixer, compound.origin, compound.now)
+        return mixer if allowed else None
 
     def _may_join(self, ssrc: int, compound: Compound) -> bool:
         # Whether an SSRC that is no source may become one.

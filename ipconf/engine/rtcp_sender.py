@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from functools import partial
 
-from ..errors import LimitError
+from ..errors import ClosedError, ConfigurationError, LimitError
 from ..model import SdesType
 from .early_feedback import KEY_FRAME_SPACING_S, MAX_NACK_SEQUENCES
+from .forwarder import Forwarder
+from .forwarding import ForwardedPeople, Wake
 from .local_sources import CONFLICT_MEMORY_INTERVALS
 from .outputs import Output, Transmit
 from .rtcp_feedback import Feedback
@@ -16,13 +19,17 @@ from .rtcp_wire import FullIntra, Nack, PictureLoss
 from .sdes import SdesSchedule
 from .session_parts import SessionParts
 
+FAREWELL_SOURCES = 60
+"""Others of whom one datagram says that they leave with us, also with a long reason."""
+
 
 class RtcpSender:
     """Reports, early feedback and the BYE; the methods are those of `RtpSession`."""
 
     def __init__(self, parts: SessionParts) -> None:
         self._parts = parts
-        self._farewell = b""
+        self._farewells: list[bytes] = []
+        self._forwarder: Forwarder | None = None
         self.leaving = False
         """`leave` was called; the BYE may still wait for its turn."""
         self.left = False
@@ -35,7 +42,8 @@ class RtcpSender:
         parts = self._parts
         if self.leaving:
             return parts.timer.tn
-        return min(parts.timer.tn, parts.early.due, parts.members.next_check)
+        due = min(parts.timer.tn, parts.early.due, parts.members.next_check)
+        return due if self._forwarder is None else min(due, self._forwarder.due)
 
     def handle_timer(self, now: float) -> list[Output]:
         """Do what is due."""
@@ -46,15 +54,39 @@ class RtcpSender:
         if self.leaving:
             if now >= parts.timer.tn and parts.timer.expired(now):
                 self.left = True
-                outputs.append(Transmit(self._farewell))
+                outputs.extend(map(Transmit, self._farewells))
             return outputs
+        if self._forwarder is not None:
+            self._forwarder.count_members()
         if now >= parts.members.next_check:
             parts.members.expire(now, outputs)
         if now >= parts.timer.tn:
             self._report(now, outputs)
         if now >= parts.early.due:
             self._send_early(now, outputs)
+        if self._forwarder is not None and now >= self._forwarder.due:
+            self._send_news(self._forwarder, now, outputs)
         return outputs
+
+    def forward(self, people: ForwardedPeople, leg: Hashable, wake: Wake, now: float) -> None:
+        """Tell of the people of a conference from now on (section 7)."""
+        parts = self._parts
+        if self.leaving:
+            raise ClosedError("the session said goodbye; make a new one to tell of others")
+        if self._forwarder is not None:
+            raise ConfigurationError("the session tells of the people of a conference already")
+        self._forwarder = Forwarder(
+            people, leg, wake, parts.config, parts.local, parts.members, parts.timer, now
+        )
+
+    def _send_news(self, forwarder: Forwarder, now: float, outputs: list[Output]) -> None:
+        parts = self._parts
+        news = partial(forwarder.take_news, now)
+        datagram = parts.reporter.about_others(news, self._senders_since(now), now)
+        if datagram:
+            octets = len(datagram) + LOWER_LAYER_OCTETS
+            parts.timer.received(octets / (1 + forwarder.described))
+            outputs.append(Transmit(datagram))
 
     def _senders_since(self, now: float) -> float:
         return now - self._parts.timer.sender_timeout_s()
@@ -74,8 +106,14 @@ class RtcpSender:
         if not timer.expired(now):
             return
         feedback, _ = parts.early.take()
-        datagram = parts.reporter.regular(since, now, feedback)
-        timer.sent((len(datagram) + LOWER_LAYER_OCTETS) / len(parts.local.by_mid), now)
+        voices = len(parts.local.by_mid)
+        if self._forwarder is None:
+            datagram = parts.reporter.regular(since, now, feedback)
+        else:
+            turn = partial(self._forwarder.take_turn, now)
+            datagram = parts.reporter.regular(since, now, feedback, turn)
+            voices += self._forwarder.described
+        timer.sent((len(datagram) + LOWER_LAYER_OCTETS) / voices, now)
         parts.early.sent_regular()
         outputs.append(Transmit(datagram))
 
@@ -178,14 +216,29 @@ class RtcpSender:
         if self.leaving:
             return []
         parts = self._parts
-        ssrcs = [s.ssrc for s in parts.local.by_mid.values()] + list(parts.reporter.contributors)
         silent = not parts.stats.rtp_sent and not parts.stats.rtcp_sent
         self.leaving = True
-        self._farewell = parts.reporter.goodbye(ssrcs[0], ssrcs, reason)
+        self._farewells = self._say_farewell(reason)
         # One far end may tell us of hundreds of people: a flood of BYEs needs hundreds of senders.
-        crowd = parts.timer.members >= BYE_BACKOFF_MEMBERS and not parts.config.unicast
+        members = parts.timer.members + parts.timer.represented
+        crowd = members >= BYE_BACKOFF_MEMBERS and not parts.config.unicast
         if not silent and crowd:
-            parts.timer.begin_bye(len(self._farewell) + LOWER_LAYER_OCTETS, now)
+            octets = sum(len(datagram) + LOWER_LAYER_OCTETS for datagram in self._farewells)
+            parts.timer.begin_bye(octets, now)
             return []
         self.left = True
-        return [] if silent else [Transmit(self._farewell)]
+        return [] if silent else [Transmit(datagram) for datagram in self._farewells]
+
+    def _say_farewell(self, reason: str) -> list[bytes]:
+        # A mixer that leaves takes all it speaks for along (section 6.6), itself last.
+        reporter = self._parts.reporter
+        ours = [source.ssrc for source in self._parts.local.by_mid.values()]
+        others = list(reporter.contributors)
+        if self._forwarder is not None:
+            others += self._forwarder.everybody()
+            self._forwarder.detach()
+        datagrams = []
+        while len(others) > FAREWELL_SOURCES:
+            datagrams.append(reporter.goodbye(ours[0], others[:FAREWELL_SOURCES], reason))
+            del others[:FAREWELL_SOURCES]
+        return [*datagrams, reporter.goodbye(ours[0], ours + others, reason)]

@@ -82,6 +82,12 @@ class SdesChunk:
     items: tuple[SdesItem, ...] = ()
 
 
+def pack_chunk(chunk: SdesChunk) -> bytes:
+    """A chunk as whole words; `WireError` when something of it does not fit its field."""
+    items = b"".join(map(_pack_item, chunk.items)) + bytes((_END,))
+    return _SSRC.pack(chunk.ssrc) + items + bytes(-len(items) % 4)
+
+
 def _unpack_items(body: bytes, position: int) -> tuple[tuple[SdesItem, ...], int]:
     # -> the items of the chunk whose first item is at `position`, and where the next chunk starts
     items = []
@@ -118,11 +124,7 @@ class SourceDescription:
 
     def pack(self) -> tuple[int, bytes]:
         """The count field and the body, for `compose`."""
-        body = b""
-        for chunk in self.chunks:
-            items = b"".join(map(_pack_item, chunk.items)) + bytes((_END,))
-            body += _SSRC.pack(chunk.ssrc) + items + bytes(-len(items) % 4)
-        return len(self.chunks), body
+        return len(self.chunks), b"".join(map(pack_chunk, self.chunks))
 
     @classmethod
     def unpack(cls, count: int, body: bytes) -> Self:

@@ -42,6 +42,7 @@ class RtcpTimer:
         "members",
         "min_interval_s",
         "pmembers",
+        "represented",
         "rtcp_octets_per_s",
         "senders",
         "tn",
@@ -64,6 +65,12 @@ class RtcpTimer:
         self.rtcp_octets_per_s = bandwidth_bps * RTCP_BANDWIDTH_FRACTION / 8
         self.min_interval_s = min_interval_s
         self.members = self.pmembers = members
+        self.represented = 0
+        """Members besides, for whom this end speaks as a mixer.
+
+        What it says for them takes a share of its own (section 7.3) and does not make its own
+        reports rarer, but those of the others.
+        """
         self.senders = 0
         self.we_sent = False
         self.initial = True
@@ -78,7 +85,7 @@ class RtcpTimer:
     def deterministic_interval_s(self) -> float:
         """Td of section 6.3.1, in seconds, without randomisation."""
         shortest = self.min_interval_s / 2 if self.initial else self.min_interval_s
-        return self._interval_s(self.we_sent, shortest)
+        return self._interval_s(self.members, self.we_sent, shortest)
 
     def draw_interval_s(self) -> float:
         """T of section 6.3.1: Td spread evenly over 0.5 to 1.5, then compensated."""
@@ -92,16 +99,17 @@ class RtcpTimer:
         often (section 6.2): others may keep to 5 s.
         """
         shortest = max(MIN_INTERVAL_S, self.min_interval_s)
-        return MEMBER_TIMEOUT_INTERVALS * self._interval_s(False, shortest)
+        everybody = self.members + self.represented
+        return MEMBER_TIMEOUT_INTERVALS * self._interval_s(everybody, False, shortest)
 
     def sender_timeout_s(self) -> float:
         """Silence on RTP after which a member is no longer a sender (section 6.3.5), in seconds."""
         return SENDER_TIMEOUT_INTERVALS * max(self.tn - self.tp, self.min_interval_s)
 
-    def _interval_s(self, we_sent: bool, shortest_s: float) -> float:
+    def _interval_s(self, members: int, we_sent: bool, shortest_s: float) -> float:
         octets_per_s = self.rtcp_octets_per_s
-        sharing = self.members
-        if self.senders <= self.members * SENDER_SHARE:
+        sharing = members
+        if self.senders <= members * SENDER_SHARE:
             if we_sent:
                 octets_per_s *= SENDER_SHARE
                 sharing = self.senders

@@ -22,7 +22,7 @@ from .rtcp_feedback import (
     unpack_feedback,
 )
 from .rtcp_reports import ReceiverReport, ReportBlock, SenderReport
-from .rtcp_sources import Goodbye, SdesChunk, SdesItem, SourceDescription
+from .rtcp_sources import Goodbye, SdesChunk, SdesItem, SourceDescription, pack_chunk
 
 __all__ = [
     "MAX_COUNT",
@@ -45,6 +45,8 @@ __all__ = [
     "SourceDescription",
     "compose",
     "compose_compound",
+    "frame",
+    "pack_chunk",
     "parse_compound",
 ]
 
@@ -192,6 +194,11 @@ def _without_padding(body: bytes, *, last: bool) -> bytes:
     return body[:-padding]
 
 
+def frame(packet_type: int, count: int, body: bytes) -> bytes:
+    """A packet of a body that is packed already: whole words, `count` at most `MAX_COUNT`."""
+    return _HEADER.pack(0x80 | count, packet_type, len(body) // 4) + body
+
+
 def compose(packet: RtcpPacket) -> bytes:
     """One packet as bytes; `WireError` when something of it does not fit its field.
 
@@ -204,7 +211,7 @@ def compose(packet: RtcpPacket) -> bytes:
             raise WireError(f"{name} counts up to {MAX_COUNT}, not to {count}")
         if len(body) % 4:
             raise WireError(f"{name} needs whole 32-bit words, its body has {len(body)} bytes")
-        return _HEADER.pack(0x80 | count, packet.packet_type, len(body) // 4) + body
+        return frame(packet.packet_type, count, body)
     except struct.error as exc:
         raise WireError(f"a value does not fit {name}: {exc}") from None
 

@@ -87,7 +87,7 @@ class RtpReceiver:
         parts.stats.unvalidated -= len(packets)
         self._join(source, self._named_route(packets, route, packet.payload_type))
         source.rtp_origin = origin
-        source.contributing = False
+        source.speak_directly()
         self._start(source, packets, outputs)
 
     def _named_route(self, packets: Iterable[RtpPacket], route: Route, payload_type: int) -> Route:

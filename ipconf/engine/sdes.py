@@ -14,16 +14,40 @@ CHANGE_REPEATS = 2
 """Reports that carry an item that is new or changed, before it joins the rotation."""
 _ITEM_HEADER_OCTETS = 2
 
-_Key = tuple[SdesType, str]  # an item by kind and, for PRIV, prefix
+ItemKey = tuple[SdesType, str]
+"""An item by its kind and, for PRIV, its prefix."""
+
+
+def checked_texts(items: Mapping[SdesType, str], private: Mapping[str, str]) -> dict[ItemKey, str]:
+    """The items of one person that say something, in one table.
+
+    `ConfigurationError` without a CNAME, or when a text is too long for an SDES item.
+    """
+    texts: dict[ItemKey, str] = {(kind, ""): text for kind, text in items.items() if text}
+    texts.update({(SdesType.PRIV, p): text for p, text in private.items() if text})
+    if (SdesType.CNAME, "") not in texts:
+        raise ConfigurationError("an identity needs a CNAME; generate one (RFC 7022)")
+    for (kind, prefix), text in texts.items():
+        if item_octets(kind, prefix, text) > MAX_SDES_BYTES + _ITEM_HEADER_OCTETS:
+            raise ConfigurationError(
+                f"the {kind.name} item {text[:20]!r}... is too long; "
+                f"all of it must fit {MAX_SDES_BYTES} bytes of UTF-8"
+            )
+    return texts
+
+
+def is_rare(key: ItemKey) -> bool:
+    """Whether an item has to share its turns with others (RFC 3550 section 6.3.9)."""
+    return key[0] not in (SdesType.CNAME, SdesType.NAME)
 
 
 class SdesSchedule:
     """The items of one person, and when each is said next. CNAME goes into every report."""
 
     def __init__(self, items: Mapping[SdesType, str], private: Mapping[str, str]) -> None:
-        self._texts: dict[_Key, str] = {}
-        self._urgent: dict[_Key, int] = {}
-        self._rotation: list[_Key] = []
+        self._texts: dict[ItemKey, str] = {}
+        self._urgent: dict[ItemKey, int] = {}
+        self._rotation: list[ItemKey] = []
         self._reports = 0
         self._turn = 0
         self.change(items, private)
@@ -39,38 +63,29 @@ class SdesSchedule:
         An item that is no longer there is said to be empty. `ConfigurationError` without a CNAME,
         or when a text is too long for an SDES item.
         """
-        texts: dict[_Key, str] = {(kind, ""): text for kind, text in items.items() if text}
-        texts.update({(SdesType.PRIV, p): text for p, text in private.items() if text})
-        if (SdesType.CNAME, "") not in texts:
-            raise ConfigurationError("an identity needs a CNAME; generate one (RFC 7022)")
-        for (kind, prefix), text in texts.items():
-            if _octets(kind, prefix, text) > MAX_SDES_BYTES + _ITEM_HEADER_OCTETS:
-                raise ConfigurationError(
-                    f"the {kind.name} item {text[:20]!r}... is too long; "
-                    f"all of it must fit {MAX_SDES_BYTES} bytes of UTF-8"
-                )
+        texts = checked_texts(items, private)
         old = {key: text for key, text in self._texts.items() if text}
         changed = [key for key in {**old, **texts} if old.get(key) != texts.get(key)]
         self._texts = {**dict.fromkeys((k for k in changed if k not in texts), ""), **texts}
         for key in changed:
             self._urgent[key] = CHANGE_REPEATS
-        self._rotation = [k for k in texts if k[0] not in (SdesType.CNAME, SdesType.NAME)]
+        self._rotation = [k for k in texts if is_rare(k)]
         return bool(changed)
 
     def fits(self, room_octets: int) -> bool:
         """Whether a report with that much room can carry at least the CNAME."""
-        return _octets(SdesType.CNAME, "", self.cname) <= room_octets
+        return item_octets(SdesType.CNAME, "", self.cname) <= room_octets
 
     def next_items(self, room_octets: int) -> tuple[SdesItem, ...]:
         """The items of the next report: CNAME, what changed, then whose turn it is.
 
         CNAME is there whatever it takes; others as far as they fit `room_octets`.
         """
-        room = room_octets - _octets(SdesType.CNAME, "", self.cname)
-        chosen: dict[_Key, str] = {(SdesType.CNAME, ""): self.cname}
+        room = room_octets - item_octets(SdesType.CNAME, "", self.cname)
+        chosen: dict[ItemKey, str] = {(SdesType.CNAME, ""): self.cname}
         for key in list(self._urgent):
             text = self._texts.get(key, "")
-            room_after = room if key in chosen else room - _octets(*key, text)
+            room_after = room if key in chosen else room - item_octets(*key, text)
             if room_after < 0:
                 continue
             room = room_after
@@ -79,11 +94,11 @@ class SdesSchedule:
             if not self._urgent[key]:
                 del self._urgent[key]
         for key in self._due():
-            if _octets(*key, self._texts[key]) <= room:
+            if item_octets(*key, self._texts[key]) <= room:
                 chosen[key] = self._texts[key]
         return tuple(SdesItem(int(kind), text, prefix) for (kind, prefix), text in chosen.items())
 
-    def _due(self) -> Iterator[_Key]:
+    def _due(self) -> Iterator[ItemKey]:
         self._reports += 1
         name = (SdesType.NAME, "")
         if self._reports % NAME_EVERY == 0:
@@ -94,7 +109,8 @@ class SdesSchedule:
             self._turn += 1
 
 
-def _octets(kind: SdesType, prefix: str, text: str) -> int:
+def item_octets(kind: SdesType, prefix: str, text: str) -> int:
+    """What an item takes in a chunk."""
     octets = _ITEM_HEADER_OCTETS + len(text.encode())
     if kind is SdesType.PRIV:
         octets += 1 + len(prefix.encode())

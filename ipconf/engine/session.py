@@ -9,11 +9,12 @@ seconds of any monotonic clock. Nothing that arrives raises.
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from ..errors import ClosedError, ConfigurationError, WireError
 from ..model import SdesType
+from .forwarding import ForwardedPeople
 from .local_source import LocalSource, ReceptionReport
 from .outputs import Output
 from .reception import Arrival, RemoteSource
@@ -26,6 +27,7 @@ from .session_config import PayloadFormat, Section, SessionConfig, SessionStats
 from .session_parts import SessionParts
 
 __all__ = [
+    "ForwardedPeople",
     "LocalSource",
     "PayloadFormat",
     "ReceptionReport",
@@ -197,6 +199,23 @@ class RtpSession:
     def drop_contributor(self, ssrc: int, reason: str) -> list[Output]:
         """For a mixer: that contributor left; its BYE is passed on (section 7.3)."""
         return self._sender.drop_contributor(ssrc, reason)
+
+    def forward(
+        self,
+        people: ForwardedPeople,
+        leg: Hashable,
+        wake: Callable[[], None],
+        now: float,
+    ) -> None:
+        """For a mixer: tell this session who the people of its conference are (section 7).
+
+        All but those whose leg is `leg`, all the time and as they come, change and go, until
+        `leave`. `wake` is called from `people.put` and `people.remove` when `next_deadline` may
+        have come closer: plan the timer anew then, and after this call.
+
+        `ClosedError` after `leave`, `ConfigurationError` when it forwards people already.
+        """
+        self._sender.forward(people, leg, wake, now)
 
     def request_key_frame(self, ssrc: int, now: float) -> list[Output]:
         """Ask a remote source for a key frame, by PLI or FIR as negotiated; at most twice a second.

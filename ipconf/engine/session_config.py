@@ -72,6 +72,9 @@ class SessionConfig:
     """The first report goes out at once (RFC 3550 section 6.2), and with it our name."""
     reduced_size: bool = False
     """Early feedback goes without SR, RR and SDES (a=rtcp-rsize, RFC 5506)."""
+    single_chunk_sdes: bool = True
+    """Describe one person in each SDES packet: some receivers, plain aiortc among them, misread
+    several."""
     unix_offset_s: float = 0.0
     """Unix time is `now` plus this."""
     max_sources: int = MAX_SOURCES

@@ -99,6 +99,16 @@ class AudioSender:
                 packets.append(packet)
         return packets
 
+    def prime(self, samples: NDArray[np.int16]) -> None:
+        """Begin as if these samples had been sent before, so that sound goes on without a click.
+
+        Only whole packets of them count, and only before the first `push`.
+        """
+        size = self._frame_samples
+        samples = with_channels(samples, self._encoder.channels)
+        for start in range(len(samples) % size, len(samples), size):
+            self._encoder.encode(samples[start : start + size])
+
     def skip(self, samples: int) -> None:
         """Let time pass without sound: the capture paused for that many samples of 48 kHz."""
         self._waiting = self._waiting[:0]

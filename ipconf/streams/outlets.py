@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
 
+from ..engine.forwarding import ForwardedPeople
 from ..engine.session import RtpSession
 from ..engine.session_config import PayloadFormat
 from ..model import CallSettings
@@ -44,6 +45,10 @@ class StreamOutlet:
         self._channel = channel
         self._mid = agreed.mid
         self._sent = sent
+
+    def forward(self, people: ForwardedPeople, leg: Hashable) -> None:
+        """Tell the far end of the people of a conference, but for those on `leg`."""
+        self._channel.forward(people, leg)
 
     def send(
         self,

@@ -1,0 +1,526 @@
+"""The conference: the hub where calls meet (TAPI: call hub; RFC 4353: focus and mixer).
+
+Every leg hears all others, never itself, and is told who they are: its far end finds them in its
+own `ParticipantControl`, as CSRCs of the mix and by their SDES items (RFC 3550 section 7).
+
+    Conference ─┬─ AudioBridge:  who talks, who hears whom (`Hearing`), one encode for each mix
+                ├─ Attendance:   the people on all legs, and what each leg is told of them
+                └─ legs:         calls, and terminals of this machine
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from .call import Call
+from .engine.dominance import DominantSpeaker
+from .engine.hearing import Hearing
+from .engine.lip_sync import Pace
+from .engine.reception import RemoteSource
+from .errors import (
+    ClosedError,
+    ConferenceFullError,
+    InvalidMediaTypeError,
+    InvalidStateError,
+    InvalidStreamError,
+    NoItemError,
+)
+from .event_hub import EventHub, EventStream
+from .events import (
+    AttendeeChanged,
+    AttendeeSilent,
+    AttendeeTalking,
+    CallStateChanged,
+    ConferenceEnded,
+    ConferenceEvent,
+    ConferenceLocked,
+    DominantSpeakerChanged,
+    Event,
+    FileCause,
+    LegAdded,
+    LegFailed,
+    LegRemoved,
+    MessageReceived,
+    ParticipantEvent,
+    ParticipantLeft,
+    ParticipantTimedOut,
+    TerminalEvent,
+    TextReceived,
+)
+from .hub.announcements import Utterance
+from .hub.attendance import Attendance
+from .hub.audio import AudioBridge
+from .hub.legs import CallLeg, Leg, LocalLeg
+from .hub.people import Attendee, Role
+from .hub.state import ConferenceState, PersonState, Versions
+from .hub.stats import ConferenceStats
+from .hub.voices import Voice
+from .model import CallState, ConferenceSettings, GoneReason, MediaType
+from .terminals.base import CaptureTerminal, Samples, Terminal
+from .terminals.packets import Outlet
+from .ticker import AUDIO_TICKS
+
+if TYPE_CHECKING:
+    from .msp import MediaServiceProvider
+
+E = TypeVar("E", bound=ConferenceEvent)
+Who = Leg | Attendee
+
+
+class Conference:
+    """A meeting of legs; made by `msp.create_conference`, ended by `end` or `async with`."""
+
+    def __init__(
+        self,
+        provider: MediaServiceProvider,
+        subject: str,
+        settings: ConferenceSettings,
+        number: int,
+    ) -> None:
+        self.identity = f"conference {number}"
+        self.subject = subject
+        self.settings = settings
+        self._speakers = DominantSpeaker()
+        self._provider = provider
+        self._events = EventHub()
+        self._hearing = Hearing()
+        self.bridge = AudioBridge(self._hearing, self._speakers, settings.max_talkers)
+        self._attendance = Attendance(self._post, provider.identity.cname)
+        self._legs: dict[str, Leg] = {}
+        self._by_call: dict[Call, CallLeg] = {}
+        self._numbers = count(1)
+        self._pace = Pace()
+        self._announcements: dict[Leg, CaptureTerminal] = {}
+        self._versions = Versions()
+        self._dominant: Attendee | None = None
+        self._locked = False
+        self._ended = False
+
+    def __repr__(self) -> str:
+        return f"<Conference {self.subject or self.identity!r}, {len(self._legs)} legs>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.end()
+
+    # -- who is there
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        """The calls and local terminals that take part, in the order of their coming."""
+        return tuple(self._legs.values())
+
+    @property
+    def attendees(self) -> tuple[Attendee, ...]:
+        """Everybody present, in the order of their coming."""
+        return self._attendance.people
+
+    @property
+    def dominant(self) -> Attendee | None:
+        """Who has the floor; in silence who had it last."""
+        return self._dominant
+
+    @property
+    def locked(self) -> bool:
+        """Whether nobody can join."""
+        return self._locked
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self._ended
+
+    def leg_of(self, call: Call) -> CallLeg:
+        """The leg of a call; NoItemError if it is not in the conference."""
+        if call not in self._by_call:
+            raise NoItemError(f"{call!r} is not in {self.identity}; add() it")
+        return self._by_call[call]
+
+    def events(self, *kinds: type[E]) -> EventStream[E]:
+        """The events of these classes from now on; all of this conference's when none is named."""
+        return self._events.subscribe(kinds or (ConferenceEvent,))  # type: ignore[arg-type]
+
+    def state(self, since: int | None = None) -> ConferenceState:
+        """What the conference looks like now; with `since`, what changed after that version.
+
+        Of a version too old to be known, or yet to come, everything.
+        """
+        versions, people = self._versions, self.attendees
+        partial = since is not None and versions.knows(since)
+        after = since if since is not None and partial else 0
+        shown = versions.changed(after, people) if partial else people
+        return ConferenceState(
+            version=versions.version,
+            since=after if partial else None,
+            subject=self.subject,
+            locked=self._locked,
+            ended=self._ended,
+            dominant=None if self._dominant is None else self._dominant.identity,
+            legs=len(self._legs),
+            people=tuple(self._person_state(person) for person in shown),
+            gone=versions.gone(after) if partial else (),
+        )
+
+    def _person_state(self, person: Attendee) -> PersonState:
+        leg = person.leg
+        return PersonState(
+            identity=person.identity,
+            name=person.name,
+            cname=person.cname,
+            leg=leg.identity,
+            role=leg.role,
+            csrc=person.csrc,
+            joined_at=person.joined_at,
+            talking=person.talking,
+            muted=self.is_muted(person),
+            deaf=self._hearing.is_deaf(leg),
+            held=self._hearing.is_held(leg),
+            room=self._hearing.room(leg),
+            hand_raised_at=person.hand_raised_at,
+        )
+
+    def stats(self) -> ConferenceStats:
+        """What the conference and its legs have counted."""
+        return ConferenceStats(
+            people=len(self.attendees),
+            mixes=self.bridge.mixes,
+            encoders=len(self.bridge.encoders),
+            encoder_failures=self.bridge.encoders.failures,
+            skipped_ticks=self._provider.ticker.skipped,
+            legs=tuple(leg.stats() for leg in self._legs.values()),
+        )
+
+    # -- coming and going
+
+    def add(self, call: Call, name: str = "", role: Role = Role.SPEAKER) -> CallLeg:
+        """Let a call take part, connected or not; it leaves when it ends.
+
+        `name` goes before what the far end says of itself, for those that say nothing. The call
+        gives its sound to the conference: it must have no terminals for audio of its own. Raises
+        ConferenceFullError, InvalidStateError while the conference is locked or when the call is in
+        one already, InvalidStreamError for another provider's call, InvalidMediaTypeError for one
+        without audio, and InvalidTerminalError if terminals are in the way.
+        """
+        self._check_room()
+        if call not in self._provider.calls:
+            raise InvalidStreamError(f"{call!r} is no open call of the conference's provider")
+        if MediaType.AUDIO not in call.media_types:
+            raise InvalidMediaTypeError(f"{call.identity} has no audio; create it with audio")
+        if call in self._by_call:
+            raise InvalidStateError(f"{call.identity} is in {self.identity} already")
+        leg = CallLeg(self, call, f"leg {next(self._numbers)}", name, role)
+        self._by_call[call] = leg
+        self._enter(leg)
+        try:
+            leg.attach()
+        except Exception:
+            self._exit(leg)
+            raise
+        call.watch(self._call_event)
+        self._post(LegAdded, leg=leg)
+        self._attendance.refresh(leg, self.now(), GoneReason.BYE)
+        return leg
+
+    def add_local(self, name: str, *terminals: Terminal, role: Role = Role.SPEAKER) -> LocalLeg:
+        """Let terminals of this machine take part as a person of that name.
+
+        Raises ConferenceFullError, InvalidStateError, and what `LocalLeg.select_terminal` raises.
+        """
+        self._check_room()
+        leg = LocalLeg(self, f"leg {next(self._numbers)}", name, role)
+        self._enter(leg)
+        self._post(LegAdded, leg=leg)
+        self._attendance.add_local(leg, self.now())
+        try:
+            for terminal in terminals:
+                leg.select_terminal(terminal)
+        except Exception:
+            self._drop(leg, "")
+            raise
+        return leg
+
+    def announce(
+        self, sound: CaptureTerminal | Samples, to: Iterable[Who] | None = None
+    ) -> LocalLeg:
+        """Play something to all, in all rooms, or only to these legs; its leg goes when it ends.
+
+        Sound is int16 (n, 1 or 2) at 48 kHz, or a terminal, for a file its track, which ends with
+        the file; `remove` ends it early. It is nobody: no person is listed for it. Raises what
+        `add_local` raises, and ConfigurationError for other sound.
+        """
+        terminal = sound if isinstance(sound, CaptureTerminal) else Utterance(sound)
+        listeners = None if to is None else [self._leg(who) for who in to]
+        self._check_room()
+        leg = LocalLeg(self, f"leg {next(self._numbers)}", "Announcement", Role.SPEAKER)
+        self._enter(leg)
+        try:
+            leg.select_terminal(terminal)
+        except Exception:
+            self._exit(leg)
+            raise
+        self._hearing.broadcast(leg)
+        self._hearing.whisper(leg, listeners)
+        self._announcements[leg] = terminal
+        self._post(LegAdded, leg=leg)
+        return leg
+
+    async def remove(self, who: Who, reason: str = "") -> None:
+        """End somebody's leg: the call is disconnected with that reason, local terminals freed.
+
+        NoItemError if they are not here.
+        """
+        leg = self._leg(who)
+        self._drop(leg, reason)
+        if isinstance(leg, CallLeg):
+            await leg.call.disconnect(reason)
+
+    def lock(self, locked: bool = True) -> None:
+        """Let nobody join from now on, or let them again."""
+        if locked != self._locked:
+            self._locked = locked
+            self._post(ConferenceLocked, locked=locked)
+
+    async def end(self, reason: str = "") -> None:
+        """End it for all: every call is disconnected with that reason. Harmless when repeated."""
+        if self._ended:
+            return
+        self._ended = True
+        legs = self.legs
+        for leg in legs:
+            self._drop(leg, reason)
+        for leg in legs:
+            if isinstance(leg, CallLeg):
+                await leg.call.disconnect(reason)
+        self._post(ConferenceEnded, reason=reason)
+        self._events.close()
+        self._provider.forget_conference(self)
+
+    # -- who hears whom
+
+    def set_gain(self, gain: float, speaker: Who, listener: Leg | None = None) -> None:
+        """How loud somebody is, 0 to 4 (12 dB more), for one listener or for everybody else.
+
+        ConfigurationError for other values, NoItemError for who is not here.
+        """
+        self._check(speaker, listener)
+        self._hearing.set_gain(gain, speaker, listener)
+
+    def gain(self, speaker: Who, listener: Leg | None = None) -> float:
+        """What `set_gain` has set; 1 where it has not."""
+        return self._hearing.gain(speaker, listener)
+
+    def mute(self, who: Who, muted: bool = True) -> None:
+        """Let nobody hear them, or again; nothing is decoded of who is muted."""
+        self._switch(self._hearing.mute, who, muted, "muted")
+
+    def deafen(self, who: Who, deaf: bool = True) -> None:
+        """Let their leg hear nobody, or again."""
+        self._switch(self._hearing.deafen, self._leg(who), deaf, "deaf")
+
+    def hold(self, who: Who, held: bool = True) -> None:
+        """Let their leg hear nobody and nobody hear it, or again."""
+        self._switch(self._hearing.hold, self._leg(who), held, "held")
+
+    def whisper(self, speaker: Who, listeners: Iterable[Who] | None) -> None:
+        """Let only these legs hear somebody, to coach them, say; None: everybody again."""
+        self._check(speaker)
+        legs = None if listeners is None else [self._leg(who) for who in listeners]
+        self._hearing.whisper(speaker, legs)
+        self._changed(speaker, "whisper")
+
+    def move(self, who: Who, room: str = "") -> None:
+        """Put their leg into a side room, where only those in it hear each other; "": back."""
+        leg = self._leg(who)
+        if self._hearing.room(leg) != room:
+            self._hearing.move(leg, room)
+            leg.row = None  # it comes to hear others: fade in
+            self._changed(leg, "room")
+
+    def broadcast(self, speaker: Who, everywhere: bool = True) -> None:
+        """Let somebody be heard in all rooms, as an announcer is."""
+        self._switch(self._hearing.broadcast, speaker, everywhere, "broadcast")
+
+    def is_muted(self, who: Who) -> bool:
+        """Whether they, or their leg, are muted by `mute` or as listeners."""
+        leg = self._leg(who)
+        return leg.role is Role.LISTENER or any(map(self._hearing.is_muted, (leg, who)))
+
+    def room_of(self, who: Who) -> str:
+        """Where their leg is; "" is the main room."""
+        return self._hearing.room(self._leg(who))
+
+    # -- roles, hands and words
+
+    def set_role(self, who: Who, role: Role) -> None:
+        """Make a leg a listener, speaker or moderator; listeners are not heard."""
+        leg = self._leg(who)
+        if leg.role is not role:
+            leg.role = role
+            self._hearing.silence(leg, role is Role.LISTENER)
+            self._changed(leg, "role")
+
+    def raise_hand(self, attendee: Attendee, raised: bool = True) -> None:
+        """Somebody wants to speak, or no longer."""
+        self._check(attendee)
+        if raised is (attendee.hand_raised_at is None):
+            attendee.hand_raised_at = self.now() if raised else None
+            self._changed(attendee, "hand")
+
+    def send_message(self, text: str, sender: Leg | None = None, to: Leg | None = None) -> None:
+        """Write something to all other legs, or to one; `MessageReceived` tells it here, too."""
+        self._check(sender, to)
+        name = sender.display_name if sender is not None else self.subject
+        for leg in self.legs if to is None else (to,):
+            if leg is not sender and isinstance(leg, CallLeg):
+                leg.call.send_text(text, name)
+        self._post(MessageReceived, text=text, sender=sender, to=to)
+
+    # -- for legs and provider
+
+    def now(self) -> float:
+        """The provider's clock in seconds."""
+        return self._provider.now()
+
+    def attendee_of(self, leg: Leg, source: RemoteSource) -> Attendee | None:
+        """Whose source that is, once it is known."""
+        return self._attendance.of(leg, source)
+
+    def leg_connected(self, leg: Leg, outlet: Outlet) -> None:
+        """A leg can be sent to: tell its far end of the others."""
+        outlet.forward(self._attendance.told, leg)
+
+    def leg_disconnected(self, leg: Leg) -> None:
+        """A leg cannot be sent to any more."""
+
+    def terminal_failed(self, leg: Leg, terminal: Terminal, error: Exception) -> None:
+        """A terminal of a local leg does not work."""
+        self._post(LegFailed, leg=leg, terminal=terminal, error=error)
+
+    def terminal_event(self, leg: Leg, kind: type[TerminalEvent], **fields: Any) -> None:
+        """A terminal of a local leg tells something: what is announced from a file ends with it."""
+        if leg in self._announcements and fields.get("cause") is FileCause.END_OF_FILE:
+            self._drop(leg, "")
+
+    # -- inside
+
+    def _check_room(self) -> None:
+        if self._ended:
+            raise ClosedError(f"{self.identity} is over; create a new conference")
+        if self._locked:
+            raise InvalidStateError(f"{self.identity} is locked; lock(False) opens it")
+        if len(self._legs) >= self.settings.max_legs:
+            raise ConferenceFullError(
+                f"{self.identity} has its {self.settings.max_legs} legs; raise max_legs, or remove "
+                "somebody"
+            )
+
+    def _leg(self, who: Who) -> Leg:
+        leg = who.leg if isinstance(who, Attendee) else who
+        if not isinstance(leg, Leg) or self._legs.get(leg.identity) is not leg:
+            raise NoItemError(f"{who!r} is not in {self.identity} now")
+        return leg
+
+    def _check(self, *people: Who | None) -> None:
+        for who in people:
+            if who is not None:
+                self._leg(who)
+
+    def _enter(self, leg: Leg) -> None:
+        if not self._legs:
+            self._provider.ticker.add(self._tick, AUDIO_TICKS)
+        self._legs[leg.identity] = leg
+        self._hearing.silence(leg, leg.role is Role.LISTENER)
+
+    def _exit(self, leg: Leg) -> None:
+        leg.active = False
+        del self._legs[leg.identity]
+        if isinstance(leg, CallLeg):
+            self._by_call.pop(leg.call, None)
+        self._hearing.forget(leg)
+        if not self._legs:
+            self._provider.ticker.remove(self._tick)
+
+    def _drop(self, leg: Leg, reason: str, gone: GoneReason = GoneReason.CLOSED) -> None:
+        if not leg.active:
+            return
+        people = leg.attendees
+        self._exit(leg)
+        self._announcements.pop(leg, None)
+        if isinstance(leg, CallLeg):
+            leg.call.unwatch(self._call_event)
+            self._attendance.refresh(leg, self.now(), gone, reason)
+        elif isinstance(leg, LocalLeg):
+            self._attendance.remove_local(leg, self.now(), reason)
+        for person in people:
+            self._forget(person)
+        leg.detach()
+        self._post(LegRemoved, leg=leg, reason=reason)
+
+    def _forget(self, person: Attendee) -> None:
+        self._hearing.forget(person)
+        if person is self._dominant:
+            self._set_dominant(None)
+
+    def _call_event(self, event: Event) -> None:
+        match event:
+            case TextReceived(call=call, text=text):
+                if call in self._by_call:
+                    self.send_message(text, self._by_call[call])
+            case CallStateChanged(call=call, state=CallState.DISCONNECTED):
+                if call in self._by_call:
+                    self._drop(self._by_call[call], "", GoneReason.BYE)
+            case ParticipantLeft(call=call, reason=reason, text=text):
+                self._people_changed(call, reason, text)
+            case ParticipantTimedOut(call=call):
+                self._people_changed(call, GoneReason.TIMEOUT)
+            case ParticipantEvent(call=call):
+                self._people_changed(call, GoneReason.BYE)
+
+    def _people_changed(self, call: Call, reason: GoneReason, text: str = "") -> None:
+        leg = self._by_call.get(call)
+        if leg is None:
+            return
+        before = leg.attendees
+        self._attendance.refresh(leg, self.now(), reason, text)
+        for person in before:
+            if not person.present:
+                self._forget(person)
+
+    def _tick(self, now: float, number: int) -> None:
+        self.bridge.tick(self.legs, now, self._pace.tick(now), number)
+        talking = {v.attendee for v in self.bridge.talking}
+        for person in self._attendance.people:
+            if (person in talking) is not person.talking:
+                person.talking = not person.talking
+                kind = AttendeeTalking if person.talking else AttendeeSilent
+                self._post(kind, attendee=person)
+        for leg, terminal in tuple(self._announcements.items()):
+            if isinstance(terminal, Utterance) and terminal.done:
+                self._drop(leg, "")
+        if self._speakers.decide(now):
+            voice = self._speakers.dominant
+            self._set_dominant(voice.attendee if isinstance(voice, Voice) else None)
+
+    def _set_dominant(self, person: Attendee | None) -> None:
+        if person is not self._dominant:
+            self._dominant = person
+            self._post(DominantSpeakerChanged, attendee=person)
+
+    def _switch(self, work: Any, who: Who, on: bool, what: str) -> None:
+        self._check(who)
+        work(who, on)
+        self._changed(who, what)
+
+    def _changed(self, who: Who, what: str) -> None:
+        for person in who.attendees if isinstance(who, Leg) else (who,):
+            self._post(AttendeeChanged, attendee=person, changed=(what,))
+
+    def _post(self, kind: type[ConferenceEvent], **fields: Any) -> None:
+        event = kind(at=self.now(), conference=self, **fields)
+        self._versions.change(*(p for p in fields.values() if isinstance(p, Attendee)))
+        self._events.post(event)
+        self._provider.post(event)

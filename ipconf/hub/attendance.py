@@ -1,0 +1,107 @@
+"""Who is in a conference: people found on the legs, and told to all other legs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import count
+
+from ..engine.forwarding import ForwardedPeople
+from ..engine.reception import RemoteSource
+from ..events import AttendeeChanged, AttendeeJoined, AttendeeLeft
+from ..model import GoneReason, SdesType
+from ..participants import Participant
+from .legs import CallLeg, Leg, LocalLeg
+from .people import Attendee, choose_csrc, items_of
+
+
+class Attendance:
+    """Keeps the list of people; what the other legs are told of them is in `told`."""
+
+    def __init__(self, post: Callable[..., None], cname: str) -> None:
+        self.told = ForwardedPeople()
+        self._post = post
+        self._cname = cname
+        self._numbers = count(1)
+        self._by_participant: dict[Participant, Attendee] = {}
+        self._people: dict[Attendee, Participant | None] = {}
+
+    @property
+    def people(self) -> tuple[Attendee, ...]:
+        """Everybody present, in the order of their coming."""
+        return tuple(self._people)
+
+    def __len__(self) -> int:
+        return len(self._people)
+
+    def of(self, leg: Leg, source: RemoteSource) -> Attendee | None:
+        """Whose source that is, once it is known."""
+        if not isinstance(leg, CallLeg):
+            return None
+        participant = leg.call.roster.participant_of(source)
+        return self._by_participant.get(participant) if participant is not None else None
+
+    def refresh(self, leg: CallLeg, now: float, reason: GoneReason, text: str = "") -> None:
+        """Look again who is on a leg; `reason` is why, if somebody is there no more."""
+        there = leg.call.participants if leg.active else ()
+        for person in leg.attendees:
+            participant = self._people.get(person)
+            if participant is not None and participant not in there:
+                self._leave(person, now, reason, text)
+        for participant in there:
+            if participant in self._by_participant:
+                self._describe(self._by_participant[participant], participant, now)
+            else:
+                self._join(leg, participant, now)
+        for source, voice in leg.voices.items():
+            if isinstance(source, RemoteSource):
+                voice.attendee = self.of(leg, source)
+
+    def add_local(self, leg: LocalLeg, now: float) -> None:
+        """A local leg is a person."""
+        person = self._new(leg, (), now)
+        name = leg.name or leg.identity
+        person.items = {SdesType.CNAME: f"{leg.identity}@{self._cname}", SdesType.NAME: name}
+        self._arrive(person, None, now)
+
+    def remove_local(self, leg: LocalLeg, now: float, text: str) -> None:
+        """A local leg is gone, and its person with it."""
+        for person in leg.attendees:
+            self._leave(person, now, GoneReason.CLOSED, text)
+
+    def _join(self, leg: CallLeg, participant: Participant, now: float) -> None:
+        person = self._new(leg, participant.sources, now)
+        person.items = items_of(participant, leg.name)
+        person.private = dict(participant.private)
+        self._by_participant[participant] = person
+        self._arrive(person, participant, now)
+
+    def _new(self, leg: Leg, sources: Iterable[RemoteSource], now: float) -> Attendee:
+        csrc = choose_csrc(tuple(sources), self.told.__contains__)
+        return Attendee(leg, next(self._numbers), csrc, now)
+
+    def _arrive(self, person: Attendee, participant: Participant | None, now: float) -> None:
+        self._people[person] = participant
+        person.leg.attendees = (*person.leg.attendees, person)
+        self.told.put(person.csrc, person.items, person.private, person.leg, now)
+        self._post(AttendeeJoined, attendee=person)
+
+    def _describe(self, person: Attendee, participant: Participant, now: float) -> None:
+        items, private = items_of(participant, person.leg.name), dict(participant.private)
+        if items == person.items and private == person.private:
+            return
+        changed = [k for k in SdesType if items.get(k) != person.items.get(k)]
+        if private != person.private:
+            changed.append(SdesType.PRIV)
+        person.items, person.private = items, private
+        self.told.put(person.csrc, items, private, person.leg, now)
+        self._post(AttendeeChanged, attendee=person, changed=tuple(k.name.lower() for k in changed))
+
+    def _leave(self, person: Attendee, now: float, reason: GoneReason, text: str) -> None:
+        participant = self._people.pop(person)
+        if participant is not None:
+            self._by_participant.pop(participant, None)
+        person.leg.attendees = tuple(p for p in person.leg.attendees if p is not person)
+        person.left_at = now
+        person.talking = False
+        self.told.remove(person.csrc, now, text)
+        self._post(AttendeeLeft, attendee=person, reason=reason, text=text)

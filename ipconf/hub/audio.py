@@ -1,0 +1,222 @@
+"""The audio bridge: one tick every 20 ms in which all legs of a conference meet.
+
+    voices that talk ── pull ──> blocks ── one mix per distinct row of gains ── one encoder each
+                                                       └── per leg: header, CSRCs, SRTP, send
+
+A row is what differs, for a listener, from hearing everybody as they are: its own voice, gains it
+has chosen, who whispers to others. Most listeners share one row, and so one mix and one payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from ..engine.dominance import DominantSpeaker
+from ..engine.hearing import Hearing
+from ..model import AUDIO_FRAME_SAMPLES
+from ..pipelines.mix_minus import Mix, mix_minus
+from ..terminals.base import Samples
+from ..ticker import AUDIO_TICKS
+from .encoders import EncoderPool
+from .legs import CallLeg, Leg, LocalLeg, Said, named
+from .voices import Voice
+
+MAX_NAMED = 15
+"""CSRCs of one packet (RFC 3550 section 5.1)."""
+LOUD_LEVEL = 40
+"""What is as loud as -40 dBov is heard, whatever it is: steady sounds are no speech, but music,
+tones and engines may be what somebody wants heard. Softer ones are, if they are speech."""
+LOUD_HOLD_S = 0.6
+"""So long after it was loud."""
+CLEAN_TICKS = 100
+
+Row = tuple[tuple[int, float], ...]
+"""Gains by the voices' numbers, where they are not 1."""
+Sound = tuple[Voice, Samples]
+
+
+class AudioBridge:
+    """Mixes the legs of one conference."""
+
+    def __init__(self, hearing: Hearing, speakers: DominantSpeaker, max_talkers: int) -> None:
+        self._hearing = hearing
+        self._speakers = speakers
+        self._max_talkers = max_talkers
+        self._awake: dict[Voice, None] = {}
+        self._loud_at: dict[Voice, float] = {}
+        self._talking: frozenset[Voice] = frozenset()
+        self._held: dict[tuple[str, Row], float] = {}
+        self._heard: dict[str, frozenset[int]] = {}  # voices of the latest tick, by room
+        self.encoders = EncoderPool()
+        self.mixes = 0
+        """Distinct mixes of the latest tick."""
+
+    @property
+    def talking(self) -> frozenset[Voice]:
+        """Who was heard to talk in the latest tick."""
+        return self._talking
+
+    def level(self, voice: Voice, level: int, now: float) -> None:
+        """How loud a voice is, 0 (loudest) .. 127, by a packet or a block of it."""
+        self._speakers.level(voice, level, now)
+        if level <= LOUD_LEVEL:
+            self._loud_at[voice] = now
+
+    def forget(self, voice: Voice) -> None:
+        """A voice is no more."""
+        self._speakers.forget(voice)
+        self._loud_at.pop(voice, None)
+
+    def tick(self, legs: Iterable[Leg], now: float, due: float, number: int) -> None:
+        """Let everybody hear the next 20 ms, due at `due`."""
+        sounds = self._sounds(legs, now)
+        rooms: dict[str, list[Leg]] = {}
+        for leg in legs:
+            if leg.hears:
+                rooms.setdefault(self._hearing.room(leg), []).append(leg)
+        held, heard = self._held, self._heard
+        self._held, self._heard, self.mixes = {}, {}, 0
+        for room, listeners in rooms.items():
+            there = [s for s in sounds if self._hearing.is_in(s[0], room)]
+            _RoomTick(self, room, there, heard.get(room, frozenset()), held, now, due, number).run(
+                listeners
+            )
+        if number % CLEAN_TICKS == 0:
+            self.encoders.forget_unused(number)
+
+    def _sounds(self, legs: Iterable[Leg], now: float) -> list[Sound]:
+        """A block of everybody who is worth hearing; who no longer is fades out."""
+        hearing = self._hearing
+        for voice, loud_at in tuple(self._loud_at.items()):
+            if now - loud_at > LOUD_HOLD_S:
+                del self._loud_at[voice]
+        speech = [v for v in self._speakers.talkers(now) if isinstance(v, Voice)]
+        talking = dict.fromkeys((*speech, *self._loud_at))
+        wanted: dict[Voice, float] = {}
+        for voice in islice(talking, self._max_talkers):
+            gain = hearing.loudness(voice)
+            if gain:
+                wanted[voice] = gain
+                if not voice.awake:
+                    voice.wake(now)
+                self._awake[voice] = None
+        self._talking = frozenset(wanted)
+        for leg in legs:
+            if isinstance(leg, LocalLeg):
+                for voice in leg.voices.values():
+                    wanted[voice] = hearing.loudness(voice)
+                    self._awake[voice] = None
+        sounds = []
+        for voice in tuple(self._awake):
+            samples = voice.pull(wanted.get(voice, 0.0), now) if voice.awake else None
+            if samples is not None:
+                sounds.append((voice, samples))
+                if voice.tells_no_level:
+                    self.level(voice, voice.level, now)
+            if voice not in wanted:
+                voice.sleep()
+                del self._awake[voice]
+        return sounds
+
+
+class _RoomTick:
+    """One tick of one room."""
+
+    def __init__(
+        self,
+        bridge: AudioBridge,
+        room: str,
+        sounds: Sequence[Sound],
+        heard: frozenset[int],
+        held: dict[tuple[str, Row], float],
+        now: float,
+        due: float,
+        number: int,
+    ) -> None:
+        self._bridge = bridge
+        self._hearing = bridge._hearing
+        self._room = room
+        self._voices = [voice for voice, _ in sounds]
+        self._blocks = [block for _, block in sounds]
+        self._index = {voice.number: place for place, voice in enumerate(self._voices)}
+        self._heard_before = heard
+        self._held_before = held
+        self._now, self._due, self._number = now, due, number
+        bridge._heard[room] = frozenset(self._index)
+
+    def run(self, listeners: Sequence[Leg]) -> None:
+        """Group the listeners by what they hear, mix each once, and let them hear it."""
+        groups: dict[tuple[Row, Row], list[Leg]] = {}
+        rows: list[tuple[str, Row]] = []  # the row before of the first of each group
+        for leg, after in self._rows(listeners):
+            former, leg.row = leg.row, after
+            before = after if former == after else self._carried(former, after)
+            group = groups.get((before, after))
+            if group is None:
+                group = groups[before, after] = []
+                rows.append((self._room, former or ()))
+            group.append(leg)
+        held = self._held_before
+        mixes = [
+            Mix(
+                self._placed(before),
+                self._placed(after),
+                held.get((self._room, after), held.get(former, 1.0)),
+            )
+            for (before, after), former in zip(groups, rows, strict=True)
+        ]
+        channels = max((block.shape[1] for block in self._blocks), default=1)
+        blocks, gains = mix_minus(self._blocks, mixes, channels)
+        for ((before, after), legs), block, gain in zip(groups.items(), blocks, gains, strict=True):
+            self._bridge._held[self._room, after] = gain
+            alone = before == after or (after, after) not in groups
+            self._deliver(legs, block, after, after if alone else (before, after))
+        self._bridge.mixes += len(groups)
+
+    def _rows(self, listeners: Iterable[Leg]) -> Iterable[tuple[Leg, Row]]:
+        hearing, voices = self._hearing, self._voices
+        common = tuple((v.number, 0.0) for v in voices if hearing.whispers(v))
+        speaking = {voice.leg for voice in voices}
+        for leg in listeners:
+            if leg not in speaking and hearing.is_plain(leg):
+                yield leg, common
+            else:
+                gains = ((v.number, hearing.between(v, leg)) for v in voices)
+                yield leg, tuple(pair for pair in gains if pair[1] != 1.0)
+
+    def _carried(self, former: Row | None, after: Row) -> Row:
+        """The gains at the beginning of the tick: as they were, for voices that were there."""
+        if former is None:  # it comes now
+            return tuple((number, 0.0) for number in self._index)
+        old, new, known = dict(former), dict(after), self._heard_before
+        gains = ((n, old.get(n, 1.0) if n in known else new.get(n, 1.0)) for n in self._index)
+        return tuple(pair for pair in gains if pair[1] != 1.0)
+
+    def _placed(self, row: Row) -> tuple[tuple[int, float], ...]:
+        return tuple((self._index[number], gain) for number, gain in row)
+
+    def _deliver(self, legs: Sequence[Leg], block: Samples, row: Row, key: object) -> None:
+        said = self._named(row)
+        encodings: dict[object, list[CallLeg]] = {}
+        for leg in legs:
+            if isinstance(leg, CallLeg):
+                outlet = leg.outlet
+                encodings.setdefault(outlet if outlet.apart else outlet.encoding, []).append(leg)
+            elif isinstance(leg, LocalLeg):
+                leg.hear(block, self._due)
+        begins = self._number // AUDIO_TICKS * AUDIO_FRAME_SAMPLES
+        for encoding, hearers in encodings.items():
+            first = hearers[0].outlet
+            apart = first.apart  # packets that do not end with the tick are for one leg alone
+            who = first if apart else (self._room, key, encoding)
+            packets = self._bridge.encoders.encode(who, first, block, self._number, begins)
+            for leg in hearers:
+                leg.outlet.heard = block
+                for packet in packets:
+                    leg.outlet.send(packet, said, self._now)
+
+    def _named(self, row: Row) -> Said:
+        gains, talking = dict(row), self._bridge.talking
+        there = [(v, gains.get(v.number, 1.0)) for v in self._voices if v in talking]
+        return named(there, MAX_NAMED)
