@@ -87,7 +87,9 @@ class Conference:
         self._events = EventHub()
         self._hearing = Hearing()
         self.bridge = AudioBridge(self._hearing, self._speakers, settings.max_talkers)
-        self._attendance = Attendance(self._post, provider.identity.cname)
+        self._attendance = Attendance(
+            self._post, provider.identity.cname, settings.max_people_per_leg
+        )
         self._legs: dict[str, Leg] = {}
         self._by_call: dict[Call, CallLeg] = {}
         self._numbers = count(1)
@@ -391,10 +393,9 @@ class Conference:
 
     def leg_connected(self, leg: Leg, outlet: Outlet) -> None:
         """A leg can be sent to: tell its far end of the others."""
+        for ssrc in outlet.ssrcs:
+            self._attendance.vacate(ssrc, leg, self.now())
         outlet.forward(self._attendance.told, leg)
-
-    def leg_disconnected(self, leg: Leg) -> None:
-        """A leg cannot be sent to any more."""
 
     def terminal_failed(self, leg: Leg, terminal: Terminal, error: Exception) -> None:
         """A terminal of a local leg does not work."""

@@ -181,6 +181,9 @@ class CallSettings(Settings):
     """Let Opus pause in silence, and ask the far end to do so."""
     silence_suppression: bool = False
     """Send comfort noise (RFC 3389) in place of silence, with codecs that cannot pause."""
+    max_packets_per_s: int = Field(default=5000, ge=100, le=1_000_000)
+    """Datagrams that one transport takes; what a flood brings beyond that is dropped, counted, and
+    costs next to nothing. 10 Mbit/s of video are about 1 100."""
     loss_percent: float = Field(default=0.0, ge=0, le=100)
     """Datagrams dropped on purpose in this end's transport, both ways, for tests and demos."""
     loss_seed: int = 0
@@ -192,5 +195,7 @@ class ConferenceSettings(Settings):
 
     max_legs: int = Field(default=400, ge=1, le=10_000)
     """Calls and local legs at the same time; more are refused."""
+    max_people_per_leg: int = Field(default=64, ge=1, le=512)
+    """Of a mixer's or a multicast group's people more are not listed, and not told to the others."""
     max_talkers: int = Field(default=64, ge=1, le=512)
     """People mixed at the same time; of more, those who have the floor."""

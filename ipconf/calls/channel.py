@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from ..streams.render import RenderStream
 
 
+FLOOD_SLOT_S = 0.1
+"""Packets are counted anew so often: bursts pass, floods do not."""
+
+
 class Channel:
     """Joins a transport, its session, and the streams that the session's sections belong to."""
 
@@ -39,6 +44,7 @@ class Channel:
         roster: Roster,
         render: Mapping[str, RenderStream],
         capture: Mapping[str, CaptureStream],
+        max_packets_per_s: int = 5000,
     ) -> None:
         self.transport = transport
         self.session = session
@@ -48,12 +54,20 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._slot_packets = math.ceil(max_packets_per_s * FLOOD_SLOT_S)
+        self._slot_ends = self._slot_room = 0.0
         transport.sink = self._arrived
         self._arm()
 
     # -- in
 
     def _arrived(self, datagram: bytes, now: float, origin: Hashable = None) -> None:
+        if now >= self._slot_ends:
+            self._slot_ends, self._slot_room = now + FLOOD_SLOT_S, self._slot_packets
+        self._slot_room -= 1
+        if self._slot_room < 0:
+            self.transport.counters.flooded += 1
+            return
         regular = True
         for output in self.session.receive(datagram, now, origin):
             if type(output) is RtpPacket:

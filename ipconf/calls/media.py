@@ -73,7 +73,9 @@ class CallMedia:
         session = RtpSession(config, random.Random(), self._now())
         render = {line.mid: self._render[line.medium] for line in bearer.lines}
         capture = {line.mid: self._capture[line.medium] for line in bearer.lines}
-        channel = Channel(bearer.transport, session, self._roster, render, capture)
+        channel = Channel(
+            bearer.transport, session, self._roster, render, capture, settings.max_packets_per_s
+        )
         bearer.transport.closed = partial(lost, channel)
         if not self._channels:
             self._last_stats = None

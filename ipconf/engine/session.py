@@ -67,6 +67,11 @@ class RtpSession:
         return source
 
     @property
+    def ssrcs(self) -> tuple[int, ...]:
+        """All of ours, retransmissions included."""
+        return tuple(self._parts.local.by_ssrc)
+
+    @property
     def left(self) -> bool:
         """Whether the BYE is out; from there on the session does nothing."""
         return self._sender.left

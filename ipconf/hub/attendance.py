@@ -17,10 +17,11 @@ from .people import Attendee, choose_csrc, items_of
 class Attendance:
     """Keeps the list of people; what the other legs are told of them is in `told`."""
 
-    def __init__(self, post: Callable[..., None], cname: str) -> None:
+    def __init__(self, post: Callable[..., None], cname: str, max_on_leg: int) -> None:
         self.told = ForwardedPeople()
         self._post = post
         self._cname = cname
+        self._max_on_leg = max_on_leg
         self._numbers = count(1)
         self._by_participant: dict[Participant, Attendee] = {}
         self._people: dict[Attendee, Participant | None] = {}
@@ -50,7 +51,7 @@ class Attendance:
         for participant in there:
             if participant in self._by_participant:
                 self._describe(self._by_participant[participant], participant, now)
-            else:
+            elif len(leg.attendees) < self._max_on_leg:
                 self._join(leg, participant, now)
         for source, voice in leg.voices.items():
             if isinstance(source, RemoteSource):
@@ -68,7 +69,21 @@ class Attendance:
         for person in leg.attendees:
             self._leave(person, now, GoneReason.CLOSED, text)
 
+    def vacate(self, ssrc: int, leg: Leg, now: float) -> None:
+        """Somebody on that leg has this SSRC: a person of another leg who has it gets a new CSRC.
+
+        Else the far end would find its own SSRC used by somebody else (RFC 3550 section 8.2).
+        """
+        for person in self._people if ssrc in self.told else ():
+            if person.csrc == ssrc and person.leg is not leg:
+                person.csrc = choose_csrc((), self.told.__contains__)
+                self.told.put(person.csrc, person.items, person.private, person.leg, now)
+                self.told.remove(ssrc, now)
+                break
+
     def _join(self, leg: CallLeg, participant: Participant, now: float) -> None:
+        for source in participant.sources:
+            self.vacate(source.ssrc, leg, now)
         person = self._new(leg, participant.sources, now)
         person.items = items_of(participant, leg.name)
         person.private = dict(participant.private)

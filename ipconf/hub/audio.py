@@ -14,6 +14,7 @@ from itertools import islice
 
 from ..engine.dominance import DominantSpeaker
 from ..engine.hearing import Hearing
+from ..errors import UsageError
 from ..model import AUDIO_FRAME_SAMPLES
 from ..pipelines.mix_minus import Mix, mix_minus
 from ..terminals.base import Samples
@@ -213,8 +214,11 @@ class _RoomTick:
             packets = self._bridge.encoders.encode(who, first, block, self._number, begins)
             for leg in hearers:
                 leg.outlet.heard = block
-                for packet in packets:
-                    leg.outlet.send(packet, said, self._now)
+                try:
+                    for packet in packets:
+                        leg.outlet.send(packet, said, self._now)
+                except UsageError:
+                    continue  # the call is saying goodbye
 
     def _named(self, row: Row) -> Said:
         gains, talking = dict(row), self._bridge.talking

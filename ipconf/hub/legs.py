@@ -227,11 +227,6 @@ class LegOutlet(PacketSource):
         )
         self._talks = True
 
-    def end(self) -> None:
-        if self.outlet is not None:
-            self._leg.conference.leg_disconnected(self._leg)
-        super().end()
-
 
 class LocalLeg(Leg):
     """A leg without network: terminals of this machine take part in the conference.

@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from ..engine.forwarding import ForwardedPeople
-from ..engine.session import RtpSession
 from ..engine.session_config import PayloadFormat
 from ..model import CallSettings
 
@@ -25,8 +24,8 @@ class StreamOutlet:
         "first_timestamp",
         "format",
         "riding",
-        "session",
         "settings",
+        "ssrcs",
     )
 
     def __init__(
@@ -40,7 +39,7 @@ class StreamOutlet:
         self.format: PayloadFormat = agreed.send
         self.riding: tuple[PayloadFormat, ...] = agreed.riding
         self.first_timestamp = first_timestamp
-        self.session: RtpSession = channel.session
+        self.ssrcs: tuple[int, ...] = channel.session.ssrcs
         self.settings = settings
         self._channel = channel
         self._mid = agreed.mid

@@ -13,7 +13,6 @@ from typing import Protocol
 from ..engine.forwarding import ForwardedPeople
 from ..engine.reception import RemoteSource
 from ..engine.rtp_wire import RtpPacket
-from ..engine.session import RtpSession
 from ..engine.session_config import PayloadFormat
 from ..model import CallSettings
 from .base import Terminal, TerminalHost
@@ -45,7 +44,8 @@ class Outlet(Protocol):
     """What else may be sent: comfort noise, telephone events."""
     first_timestamp: int
     """The RTP timestamp of the instant 0 of the provider's clock."""
-    session: RtpSession
+    ssrcs: tuple[int, ...]
+    """Ours, under which packets and reports are sent."""
     settings: CallSettings
 
     def forward(self, people: ForwardedPeople, leg: Hashable) -> None:

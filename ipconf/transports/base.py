@@ -48,6 +48,8 @@ class TransportCounters:
     """SRTP that did not verify: forged, replayed, damaged, or from before the keys were there."""
     refused: int = 0
     """STUN or DTLS that the stack below could not digest."""
+    flooded: int = 0
+    """Received, and thrown away because there were too many (`max_packets_per_s`)."""
     dropped_on_purpose: int = 0
     """Lost by the `Loss` that was asked for."""
 
