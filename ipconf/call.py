@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -271,13 +271,12 @@ class Call(InterfaceHost):
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        try:
+        with ExitStack() as end:  # the last one first, and each whatever the others raise
+            end.callback(self._provider.forget, self)
+            end.callback(self._hub.close)
+            for stream in reversed(self.streams):
+                end.callback(stream.close)
             await self._signalling.close()
-        finally:
-            for stream in self.streams:
-                stream.close()
-            self._hub.close()
-            self._provider.forget(self)
 
     # -- what streams use (rtp_streams.StreamOwner)
 

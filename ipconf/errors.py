@@ -2,10 +2,10 @@
 
 IpconfError
 ├── UsageError                    you asked for something that cannot be done as asked
-│   ├── ConfigurationError        a setting has a value it cannot have
+│   ├── ConfigurationError        a setting or argument has a value it cannot have
 │   ├── InvalidMediaTypeError     audio where video is meant, or neither
 │   ├── InvalidDirectionError     capture where render is meant
-│   ├── InvalidTerminalError      foreign, duplicate, or not selected here
+│   ├── InvalidTerminalError      wrong medium or direction, on twice, or not selected here
 │   ├── InvalidTerminalClassError no such terminal class
 │   ├── InvalidStreamError        not a stream or substream of this call
 │   ├── NotSupportedError         this provider does not do that
@@ -41,7 +41,7 @@ class UsageError(IpconfError):
 
 
 class ConfigurationError(UsageError, ValueError):
-    """A setting has a value it cannot have."""
+    """A setting or argument has a value it cannot have."""
 
 
 class InvalidMediaTypeError(UsageError, ValueError):
@@ -53,7 +53,7 @@ class InvalidDirectionError(UsageError, ValueError):
 
 
 class InvalidTerminalError(UsageError, ValueError):
-    """A terminal of the wrong medium or provider, selected twice, or not selected here (3B)."""
+    """No terminal, or one of the wrong medium or direction, on twice or not selected here (3B)."""
 
 
 class InvalidTerminalClassError(UsageError, LookupError):

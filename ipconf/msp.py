@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from itertools import count
 from typing import Self, TypeVar
 
@@ -87,13 +88,12 @@ class MediaServiceProvider:
         if not self._open:
             return
         self._open = False
-        try:
-            await asyncio.gather(*(conference.end() for conference in tuple(self._conferences)))
-            await asyncio.gather(*(call.close() for call in tuple(self._calls)))
-            await self.terminals.close()
-        finally:
-            self._hub.close()
-            await self._workers.close()
+        async with AsyncExitStack() as end:  # the last one first, and each whatever others raise
+            end.push_async_callback(self._workers.close)
+            end.callback(self._hub.close)
+            end.push_async_callback(self.terminals.close)
+            end.push_async_callback(_each, [call.close for call in self._calls])
+            await _each([conference.end for conference in self._conferences])
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -213,6 +213,14 @@ class MediaServiceProvider:
     def _device_changed(self, kind: type[AddressEvent], terminal: Terminal) -> None:
         if self._open:
             self.post(kind(at=self.now(), terminal=terminal))
+
+
+async def _each(ends: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Wait for all of these, whatever one of them raises, and then raise the first of that."""
+    results = await asyncio.gather(*(end() for end in ends), return_exceptions=True)
+    for error in results:
+        if error is not None:
+            raise error
 
 
 def _checked(name: str, value: S | None, kind: type[S]) -> S | None:

@@ -141,8 +141,7 @@ class Stream(Runnable):
         self.disconnect(Cause.LOCAL_REQUEST)
         self._closed = True
         for terminal in self.terminals:
-            self._terminals.remove(terminal)
-            terminal.detach(self)
+            self._give(terminal)
 
     def _wanted(self) -> bool:
         return self._wish is Wish.RUN and bool(self._usable())
@@ -188,7 +187,10 @@ class Stream(Runnable):
     def report_failure(self, terminal: Terminal, error: Exception, cause: Cause) -> None:
         fields = {"stream": self, "cause": cause, "terminal": terminal, "error": error}
         self._owner.post(TerminalFailed, **fields)
-        if self._wish is Wish.RUN and not self._wanted():
+        missed = cause is Cause.CONNECT_FAIL or any(
+            terminal in place.terminals for place in (self, *self.substreams)
+        )
+        if missed and self._wish is Wish.RUN and not self._wanted():
             self._owner.post(StreamFailed, **fields)
 
     def terminal_event(self, kind: type[TerminalEvent], **fields: Any) -> None:

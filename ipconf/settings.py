@@ -196,6 +196,6 @@ class ConferenceSettings(Settings):
     max_legs: int = Field(default=400, ge=1, le=10_000)
     """Calls and local legs at the same time; more are refused."""
     max_people_per_leg: int = Field(default=64, ge=1, le=512)
-    """Of a mixer's or a multicast group's people more are not listed, and not told to the others."""
+    """Of a mixer's or a multicast group's people more are not listed, nor told to the others."""
     max_talkers: int = Field(default=64, ge=1, le=512)
     """People mixed at the same time; of more, those who have the floor."""

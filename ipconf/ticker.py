@@ -25,6 +25,9 @@ EARLY_S = 0.002
 DRIFT_S = 10e-6
 """In each tick the schedule may follow the leader's clock by this (500 ppm)."""
 
+FAULTS = (Exception, asyncio.CancelledError)
+"""What others' code may raise in a callback: no task runs there, so none of ours is cancelled."""
+
 TickClient = Callable[[float, int], None]
 """Called with the loop's time in seconds and the number of the tick."""
 
@@ -91,8 +94,16 @@ class Ticker:
             self.skipped += behind - MAX_CATCH_UP_TICKS
             self._number += behind - MAX_CATCH_UP_TICKS
             self._due += (behind - MAX_CATCH_UP_TICKS) * TICK_S
-        self._tick(now)
-        ticks = self._step - self._number % self._step  # to the next one that anybody wants
+        self._ticking = True
+        try:
+            self._tick(now)
+        finally:  # what passes through here ends the program, or this one tick, but no media
+            self._ticking = False
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Come back for the next tick that anybody wants."""
+        ticks = self._step - self._number % self._step
         self._number += ticks
         self._due += ticks * TICK_S
         # The handle stands while ticking, so that a client that removes the last one wins. Ticks
@@ -101,14 +112,12 @@ class Ticker:
 
     def _tick(self, now: float) -> None:
         number = self._number
-        self._ticking = True
         for client, every in self._clients:
             if number % every:
                 continue
             try:
                 client(now, number)
-            except Exception as exc:
+            except FAULTS as exc:
                 self._loop.call_exception_handler(
                     {"message": f"media tick of {client!r} failed", "exception": exc}
                 )
-        self._ticking = False

@@ -434,7 +434,7 @@ def test_one_srtp_session_serves_every_ssrc() -> None:
 
 
 def test_our_way_to_libsrtp_is_pylibsrtps() -> None:
-    """`Srtp` uses the session's pointers and buffer: its own methods do the same."""
+    """`Srtp` uses the session's state, on a buffer of its own: its own methods do the same."""
     (out, into), (same_out, same_into) = _sessions(), _sessions()
     for packet in (rtp(1), rtp(2, bytes(1200))):
         protected = Srtp(out).protect(packet)
@@ -468,9 +468,13 @@ def test_srtp_takes_at_most_1500_bytes() -> None:
     out, into = map(Srtp, _sessions())
     trailer = max(pylibsrtp.SRTP_MAX_TRAILER_LEN, pylibsrtp.SRTP_MAX_SRTCP_TRAILER_LEN)
     assert trailer <= MAX_TRAILER_BYTES
-    assert into.unprotect(bytes(1501)) is None
-    assert out.protect(rtp(1, bytes(1500 - trailer))) is None
-    assert out.protect(rtp(1, bytes(1200))) is not None
+    longest, room = rtp(1, bytes(1500 - len(rtp(1, b"")))), 1500 + MAX_TRAILER_BYTES
+    for size in (room, room + 1, 65_507):
+        assert into.unprotect(bytes(size)) is None
+    assert out.protect(longest + b"\0") is None
+    protected = out.protect(longest)
+    assert protected is not None and len(protected) > 1500
+    assert into.unprotect(protected) == longest
 
 
 # -- aiortc: descriptions

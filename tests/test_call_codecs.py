@@ -79,6 +79,18 @@ async def test_packets_are_as_long_as_the_far_end_asks(codec: str, ptime_ms: int
         assert packets(one) - before == pytest.approx(elapsed_s * 1000 / ptime_ms, rel=0.3, abs=2)
 
 
+@pytest.mark.parametrize("codec", ["PCMU", "G722"])
+@scenario()
+async def test_the_longest_packets_get_through_encrypted(codec: str) -> None:
+    """180 ms are 1440 octets, to which RTP, its extensions and SRTP add theirs."""
+    async with loopback(webrtc(audio_codecs=(codec,), ptime_ms=180)) as (tsp, one, other):
+        alice, bob = Ends(one, 440), Ends(other, 550)
+        await tsp.connect(pair=(one, other), media=(AUDIO,))
+        await together(alice.hears(550), bob.hears(440))
+        for call in (one, other):
+            assert [transport.unsent for transport in call.stats().transports] == [0]
+
+
 @pytest.mark.parametrize("codec", ["opus", "PCMA", "G722"])
 @scenario()
 async def test_silence_takes_next_to_no_packets(codec: str) -> None:

@@ -41,9 +41,13 @@ from ipconf.terminals.base import CaptureTerminal, FrameClock, Samples
 from ipconf.terminals.muxing import MediaWriter
 
 SYNC_S = 0.04
+PICTURE_S = 0.02
+"""From one picture of the camera to the next."""
 SETTLED_S = 2.0
 """Before it, reports have to tell which sound and which pictures belong together."""
 CLAPS = 4
+CLAP_FROM_S, CLAP_TO_S = 0.7, 0.9
+"""When in a second hands are together."""
 
 
 class Hands:
@@ -58,7 +62,12 @@ class Hands:
             self._began = float(at[0])
         claps, phase_s = np.divmod(at - self._began, 1.0)
         self.claps = claps[0]
-        return (phase_s >= 0.7) & (phase_s < 0.9)
+        return (phase_s >= CLAP_FROM_S) & (phase_s < CLAP_TO_S)
+
+    def past(self, moment_s: float, now: float) -> float:
+        """How long that moment of the second was ago."""
+        assert self._began is not None
+        return ((now - self._began) % 1.0 - moment_s) % 1.0
 
 
 class Microphone(CaptureTerminal):
@@ -81,12 +90,19 @@ class Camera(CaptureTerminal):
     def __init__(self, hands: Hands) -> None:
         super().__init__("camera", VIDEO, CAPTURE)
         self._hands = hands
-        self._clock = FrameClock(50.0)
+        self._clock = FrameClock(1 / PICTURE_S)
+        self._bright = False
+        self.late_s: list[float] = []
+        """How late it was for the beginning and the end of each clap, in turn."""
 
     def read(self, now: float) -> av.VideoFrame | None:
         if not self._clock.is_due(now):
             return None
-        return solid_frame(160, 96, 230 if self._hands.are_together(np.array([now]))[0] else 30)
+        bright = bool(self._hands.are_together(np.array([now]))[0])
+        if bright is not self._bright:
+            self._bright = bright
+            self.late_s.append(self._hands.past(CLAP_FROM_S if bright else CLAP_TO_S, now))
+        return solid_frame(160, 96, 230 if bright else 30)
 
 
 def beginnings(times: list[float]) -> list[float]:
@@ -105,9 +121,10 @@ async def test_a_flash_and_a_beep_are_together_in_the_recording(
     tmp_path: Path, ending: str
 ) -> None:
     path, hands = tmp_path / f"call.{ending}", Hands()
+    camera = Camera(hands)
     async with loopback() as (tsp, x, y):
         x.stream(AUDIO, CAPTURE).select_terminal(Microphone(hands))
-        x.stream(VIDEO, CAPTURE).select_terminal(Camera(hands))
+        x.stream(VIDEO, CAPTURE).select_terminal(camera)
         recorder = FileRecorder(path)
         y.stream(AUDIO, RENDER).select_terminal(recorder.create_track(MediaType.AUDIO, "Alice"))
         y.stream(VIDEO, RENDER).select_terminal(recorder.create_track(MediaType.VIDEO, "Alice"))
@@ -130,10 +147,11 @@ async def test_a_flash_and_a_beep_are_together_in_the_recording(
     dark = [
         min((f.time for f in frames if f.time > last), default=last) for last in endings(bright)
     ]
-    # A busy machine may not get to the first picture of a flash, or to the first dark one.
-    began, ended_at = np.subtract(beeps, flashes), np.subtract(endings(list(loud)), dark)
-    apart = np.minimum(np.abs(began), np.abs(ended_at))[np.array(flashes) > SETTLED_S]
-    assert len(apart) >= 2 and apart.max() < SYNC_S
+    # Where the machine is busy the camera is late; and a picture may give way to the next one.
+    late = np.reshape(camera.late_s[: 2 * CLAPS], (CLAPS, 2)).T
+    heard, seen = np.array([beeps, endings(list(loud))]), np.array([flashes, dark])
+    apart = np.abs(heard - seen + late)[:, np.array(flashes) > SETTLED_S]
+    assert apart.shape[1] >= 2 and apart.max() < SYNC_S + PICTURE_S
     assert np.diff(flashes) == pytest.approx([1.0] * (CLAPS - 1), abs=0.15)
 
 

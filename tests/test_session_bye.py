@@ -88,15 +88,6 @@ def test_our_bye_names_all_our_ssrcs_in_a_whole_compound() -> None:
     assert ours.left
 
 
-def test_a_mixer_that_leaves_takes_its_contributors_along() -> None:
-    ours = session()
-    for ssrc in range(1000, 1040):
-        ours.describe_contributor(ssrc, {1: str(ssrc)}, {}, 0.0)
-    next_report(ours)
-    (farewell,) = sent(ours.leave("", 9.0))
-    assert [len(p.ssrcs) for p in of_type(farewell, Goodbye)] == [31, 10]
-
-
 def test_a_long_reason_is_cut_between_letters() -> None:
     ours = session()
     next_report(ours)
@@ -127,7 +118,7 @@ def test_after_leaving_nothing_happens_any_more() -> None:
     assert not ours.receive(compose(Goodbye((7,))), 9.1)
     assert ours.handle_timer(99.0) == []
     assert ours.request_key_frame(7, 9.1) == ours.request_resend(7, [3], 9.1) == []
-    assert ours.describe({1: "other"}, {}, 9.1) == ours.drop_contributor(7, "") == []
+    assert ours.describe({1: "other"}, {}, 9.1) == []
     assert ours.resend("v", 1, 9.1) is None
     assert ours.next_deadline() == float("inf")
 

@@ -262,6 +262,25 @@ def test_everybody_is_described_in_turn_also_while_people_come_and_go() -> None:
         assert max(b - a for a, b in pairwise(told[csrc])) < 40.0
 
 
+def test_news_is_repeated_in_two_reports() -> None:
+    people = filled(300)
+    leg = settled(people, until=60.0)
+    people.put(1000, items("guest 1000", LOC="elsewhere"), {}, THERE, 60.0)
+    told = [chunks(packets, leg.ssrc).get(1000, {}) for _, packets in leg.run(66.0)]
+    assert sum((SdesType.LOC, "") in texts for texts in told) == 3
+
+
+def test_the_first_round_says_everything_again() -> None:
+    people = filled(40, LOC="here", NOTE="busy", TOOL="phone")
+    leg = Leg(people)
+    leg.run(0.4)  # all of it is lost
+    known: dict[int, int] = {}
+    for _, packets in leg.run(8.0):
+        for csrc, texts in chunks(packets, leg.ssrc).items():
+            known[csrc] = max(known.get(csrc, 0), len(texts))
+    assert known == dict.fromkeys(range(1000, 1040), 5)
+
+
 def test_a_bye_is_repeated_in_a_few_reports_and_not_when_they_are_back() -> None:
     people = filled(2)
     leg = settled(people)
@@ -341,7 +360,8 @@ def test_endless_news_keeps_to_its_share() -> None:
     peak: dict[int, int] = {}
     for turn in range(3000):
         now = 10.0 + turn * 0.02
-        people.put(1000 + turn % 100, items(f"guest {turn % 100}", LOC=str(turn)), {}, THERE, now)
+        for csrc in range(1000 + turn % 20, 1100, 20):
+            people.put(csrc, items(f"guest {csrc}", LOC=str(turn)), {}, THERE, now)
         leg.run(now)
     octets = sum(len(d) + 28 for _, d in leg.sent) - begun
     assert octets <= NEWS_OCTETS + 60.0 * rtcp * (NEWS_SHARE + TURN_SHARE) + 65 * 128
@@ -555,6 +575,34 @@ def test_who_speaks_directly_is_nobody_elses() -> None:
     outputs = ours.receive(compose(Goodbye((7,))), 2.3, "mixer")
     assert [o.source.ssrc for o in outputs] == [7, 71, 72]
     assert 8 in ours.sources
+
+
+def test_a_bye_from_where_somebody_else_is_does_not_count() -> None:
+    ours = far_end()
+    media_from("mixer media", ours, 7, 1.1)
+    media_from("nine", ours, 9, 1.2)  # and no RTCP yet
+    assert ours.receive(told_by_mixer(leaving=(9,)), 1.3, "mixer") == []
+    (gone,) = ours.receive(compose(Goodbye((9,))), 1.4, "nine, next port")
+    assert gone.source.ssrc == 9
+
+
+def test_where_addresses_are_unknown_direct_sources_still_depend_on_nobody() -> None:
+    ours = session()
+    ours.receive(told_by_mixer(71), 1.0)
+    ours.receive(told_by_mixer(ssrc=8), 1.0)
+    ours.receive(told_by_mixer(8), 1.1)
+    outputs = ours.receive(compose(Goodbye((7,))), 1.2)
+    assert [o.source.ssrc for o in outputs] == [7, 71]
+    assert set(ours.sources) == {8}
+
+
+def test_who_was_described_by_nobody_in_particular_finds_a_mixer() -> None:
+    ours = far_end()
+    media_from("mixer media", ours, 7, 1.1)
+    ours.receive(compose(sdes(75, (1, "guest 75"))), 1.2, "mixer")
+    assert ours.sources[75].mixer is None
+    ours.receive(told_by_mixer(75), 1.3, "mixer")
+    assert ours.sources[75].mixer is ours.sources[7]
 
 
 @pytest.mark.parametrize("voice", ["media", "report"])

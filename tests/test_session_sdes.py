@@ -6,7 +6,6 @@ from sessions import AUDIO, VIDEO, hear, next_report, of_type, sdes, sent, sessi
 from ipconf.engine.outputs import SourceDescribed, SourceHeard
 from ipconf.engine.reception import MAX_PRIVATE_ITEMS
 from ipconf.engine.rtcp_wire import (
-    Goodbye,
     ReceiverReport,
     RtcpPacket,
     SdesItem,
@@ -15,7 +14,7 @@ from ipconf.engine.rtcp_wire import (
     compose_compound,
 )
 from ipconf.engine.session import RtpSession, Section
-from ipconf.errors import ConfigurationError, LimitError
+from ipconf.errors import ConfigurationError
 from ipconf.model import MediaType, SdesType
 
 CNAME, NAME, EMAIL, PHONE, LOC, TOOL, NOTE, PRIV = SdesType
@@ -210,61 +209,6 @@ def test_a_description_that_cannot_be_said_is_refused(
     with pytest.raises(ConfigurationError):
         ours.describe(identity, private, 1.0)
     assert said(ours, 1)[0][CNAME, ""] == "us"
-
-
-def test_a_mixer_describes_its_contributors() -> None:
-    ours, theirs = session("mixer"), session("them", 2)
-    ours.describe_contributor(71, {CNAME: "guest", NAME: "A Guest"}, {"p": "1"}, 0.0)
-    now = ours.next_deadline()
-    for output in ours.handle_timer(now):
-        theirs.receive(output.datagram, now)
-    guest = theirs.sources[71]
-    assert (guest.items, guest.private) == ({CNAME: "guest", NAME: "A Guest"}, {"p": "1"})
-    assert guest.contributing
-    assert not theirs.sources[ours.local("a").ssrc].contributing
-
-
-def test_a_contributor_who_changes_or_joins_is_said_at_once() -> None:
-    ours = session("mixer")
-    for ssrc in range(71, 91):
-        ours.describe_contributor(ssrc, {CNAME: f"guest {ssrc}"}, {}, 0.0)
-    ours.handle_timer(ours.next_deadline())
-    (early,) = sent(ours.describe_contributor(85, {CNAME: "guest 85", NAME: "Eve"}, {}, 5.0))
-    assert SdesItem(int(NAME), "Eve") in items(early, 85)
-    assert ours.describe_contributor(85, {CNAME: "guest 85", NAME: "Eve"}, {}, 5.1) == []
-
-
-def test_many_contributors_take_turns() -> None:
-    ours, theirs = session("mixer"), session("them", 2)
-    for ssrc in range(1000, 1100):
-        ours.describe_contributor(ssrc, {CNAME: f"guest {ssrc}", NAME: "x" * 40}, {}, 0.0)
-    for _ in range(25):
-        now = ours.next_deadline()
-        for output in ours.handle_timer(now):
-            assert len(output.datagram) <= 1200
-            theirs.receive(output.datagram, now)
-    assert {s.ssrc for s in theirs.sources.values() if s.contributing} == set(range(1000, 1100))
-
-
-def test_a_contributor_who_leaves_says_bye_through_the_mixer() -> None:
-    ours = session("mixer")
-    ours.describe_contributor(71, {CNAME: "guest"}, {}, 0.0)
-    (farewell,) = sent(ours.drop_contributor(71, "hung up"))
-    assert [type(p) for p in farewell] == [ReceiverReport, SourceDescription, Goodbye]
-    assert farewell[0].ssrc == ours.local("a").ssrc
-    assert farewell[-1] == Goodbye((71,), "hung up")
-    assert ours.drop_contributor(71, "") == []
-    assert all(
-        c.ssrc != 71 for p in of_type(next_report(ours)[1], SourceDescription) for c in p.chunks
-    )
-
-
-def test_the_number_of_contributors_is_bounded() -> None:
-    ours = session("mixer", max_sources=3)
-    for ssrc in (71, 72, 73):
-        ours.describe_contributor(ssrc, {CNAME: str(ssrc)}, {}, 0.0)
-    with pytest.raises(LimitError):
-        ours.describe_contributor(74, {CNAME: "74"}, {}, 0.0)
 
 
 def test_names_and_media_in_any_order_make_one_source() -> None:

@@ -104,6 +104,37 @@ def test_a_client_that_raises_is_reported_and_kept() -> None:
     assert str(lab.loop.reported[0]["exception"]) == "broken"
 
 
+def test_a_client_may_let_a_cancellation_out() -> None:
+    """It can only be that of a task of its own; everybody else is called as ever."""
+    lab = Lab()
+    last: list[float] = []
+
+    def broken(now: float, number: int) -> None:
+        raise asyncio.CancelledError
+
+    lab.ticker.add(broken, AUDIO_TICKS)
+    lab.ticker.add(lambda now, number: last.append(now), AUDIO_TICKS)
+    lab.loop.run_until(100.1)
+    assert len(lab.loop.reported) == len(lab.ticks) == len(last) > 3
+    assert isinstance(lab.loop.reported[0]["exception"], asyncio.CancelledError)
+
+
+def test_nothing_that_is_raised_ends_the_ticks() -> None:
+    """Whoever catches it and goes on has a clock that goes on, and falls into step."""
+    lab = Lab()
+    faults: list[BaseException] = [KeyboardInterrupt()]
+
+    def interrupted(now: float, number: int) -> None:
+        if faults:
+            raise faults.pop()
+
+    lab.ticker.add(interrupted, AUDIO_TICKS)
+    with pytest.raises(KeyboardInterrupt):
+        lab.loop.run_until(100.1)
+    waits = lab.packets(100.1573, 0.020, 20, "leader")
+    assert max(waits[1:]) == pytest.approx(0.0, abs=1e-9)
+
+
 def test_nothing_runs_without_clients() -> None:
     lab = Lab()
     lab.loop.run_until(100.1)

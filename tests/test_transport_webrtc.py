@@ -674,7 +674,7 @@ async def test_what_cannot_be_sent_is_counted() -> None:
     one, other = await opened(), await opened(offering=False)
     one.send(rtp())
     await join(one, other)
-    for datagram in (b"", b"\x80", rtp(payload=bytes(1400)), bytes(70_000)):
+    for datagram in (b"", b"\x80", rtp(payload=bytes(1489)), bytes(70_000)):
         one.send(datagram)
     assert (one.counters.sent, one.counters.unsent) == (0, 5)
     await other.close()

@@ -46,7 +46,10 @@ class H264Encoder(PictureEncoder):
 
     def _size(self, width: int, height: int) -> tuple[int, int]:
         if width < 2 or height < 2:
-            raise MediaError(f"H.264 needs two pixels a side, not {width}x{height}")
+            raise MediaError(
+                f"a picture of {width}x{height} cannot be sent: H.264 needs two pixels a side; let "
+                "the terminal give such pictures, or None while it has none"
+            )
         longest = math.isqrt(8 * self._max_blocks)  # ITU-T H.264 section A.3.1
         scale = min(1.0, math.sqrt(self._max_blocks * BLOCK_SIDE**2 / (width * height)))
         while True:

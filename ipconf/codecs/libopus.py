@@ -23,6 +23,8 @@ from .opus_packet import MAX_PACKET_SAMPLES, MAX_PAUSE_BYTES, packet_samples
 from .opus_settings import (
     BANDWIDTHS_HZ,
     DEFAULT_SETTINGS,
+    DTX_COMPLEXITY,
+    NEAR_SILENCE,
     OpusApplication,
     OpusEffort,
     OpusEncoder,
@@ -154,7 +156,8 @@ class LibOpusEncoder(OpusEncoder):
     def effort(self, value: OpusEffort) -> None:
         self.check_effort(value)
         bitrate_bps = min(value.bitrate_bps, self._settings.max_bitrate_bps)
-        self._control(_SET_COMPLEXITY, value.complexity)
+        least = DTX_COMPLEXITY if self._settings.dtx else 0
+        self._control(_SET_COMPLEXITY, max(least, value.complexity))
         self._control(_SET_PACKET_LOSS_PERCENT, value.loss_percent if self._settings.fec else 0)
         self._control(_SET_BITRATE, bitrate_bps)
         self._effort = replace(value, bitrate_bps=bitrate_bps)
@@ -176,6 +179,8 @@ class LibOpusEncoder(OpusEncoder):
         """
         self.check(samples)
         self._block[:] = samples
+        if self._settings.dtx and samples.max() < NEAR_SILENCE and samples.min() > -NEAR_SILENCE:
+            self._block[:] = 0  # what libopus pauses in, whatever was heard before
         size = self._encode(
             self._state, self._address, self.frame_samples, self._buffer, MAX_PAYLOAD_BYTES
         )

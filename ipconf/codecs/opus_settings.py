@@ -23,6 +23,12 @@ BANDWIDTHS_HZ = (4_000, 6_000, 8_000, 12_000, 20_000)
 """Narrowband to fullband (RFC 6716 section 2)."""
 COMPLEXITY = 5
 """Of 0..10; the upper half costs 40 % more time and is hardly heard in speech."""
+DTX_COMPLEXITY = 7
+"""The least where pauses are sent: below it libopus does not look at what is no speech, and takes
+steady tones for silence."""
+NEAR_SILENCE = 16
+"""Samples within this, about -70 dBov, are a pause where pauses are sent; louder ones are if
+libopus finds them so, 25 dB below the speech before them."""
 _FRAMES = (120, 240, 480, 960, 1920, 2880)
 """Samples of the frames that packets are made of: 2.5 to 60 ms."""
 EXPECTED_LOSS_PERCENT = 10

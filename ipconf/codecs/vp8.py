@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 
 import av
@@ -14,6 +15,9 @@ from .vp8_payload import INTER_FRAME, PICTURE_ID_MASK, packetize
 
 MAX_SIDE = 16383
 """Width and height have 14 bits (RFC 6386 section 9.1)."""
+MAX_ENCODED_PIXELS = 1920 * 1080
+"""Larger pictures are made smaller. PyAV holds the interpreter while libvpx makes an encoder, 20 ns
+a pixel and more, and all sound of the process waits."""
 
 _KEY_FRAME_HEADER = struct.Struct("<6xHH")
 """Frame tag and start code, then width and height with two bits of scaling each on top."""
@@ -31,7 +35,10 @@ def _check_size(data: bytes) -> None:
 
 
 class Vp8Encoder(PictureEncoder):
-    """Encodes at a constant bit rate; picture ids run on whatever changes."""
+    """Encodes at a constant bit rate; picture ids run on whatever changes.
+
+    Pictures of more than `MAX_ENCODED_PIXELS` are made smaller, in the same shape.
+    """
 
     codec = "libvpx"
 
@@ -41,8 +48,12 @@ class Vp8Encoder(PictureEncoder):
 
     def _size(self, width: int, height: int) -> tuple[int, int]:
         if not (1 < width <= MAX_SIDE and 1 < height <= MAX_SIDE):
-            raise MediaError(f"VP8 holds pictures up to {MAX_SIDE} a side, not {width}x{height}")
-        return width & ~1, height & ~1
+            raise MediaError(
+                f"a picture of {width}x{height} cannot be sent: VP8 holds 2 to {MAX_SIDE} pixels a "
+                "side; let the terminal give such pictures, or None while it has none"
+            )
+        scale = min(1.0, math.sqrt(MAX_ENCODED_PIXELS / (width * height)))
+        return int(width * scale) & ~1, int(height * scale) & ~1
 
     def _payloads(self, data: bytes) -> tuple[list[bytes], bool]:
         payloads = packetize(data, self._picture_id)

@@ -15,7 +15,7 @@ from .forwarding import ForwardedPeople, ForwardedPerson, Wake
 from .local_sources import LocalSources
 from .members import Members
 from .rtcp_packing import ByePacker, ChunkPacker
-from .rtcp_timing import LOWER_LAYER_OCTETS, RtcpTimer
+from .rtcp_timing import LOWER_LAYER_OCTETS, Allowance, RtcpTimer
 from .session_config import SessionConfig
 
 COALESCE_S = 0.08
@@ -36,28 +36,6 @@ NEWS_REPEATS = (1, 2)
 """Which of the regular reports after it say again that somebody joined or changed."""
 BYE_REPEATS = (1, 2, 4, 8, 16, 32)
 """Which say again that somebody left: nothing else takes them from the far end's list."""
-
-
-class Allowance:
-    """Octets that may be sent: `rate` a second, and up to `burst` that were left over."""
-
-    __slots__ = ("rate", "_at", "_burst", "_left")
-
-    def __init__(self, rate: float, burst: float, now: float) -> None:
-        self.rate = rate
-        self._burst = self._left = burst
-        self._at = now
-
-    def left(self, now: float) -> float:
-        """What may be sent now; below zero when it was too much."""
-        self._left = min(self._left + (now - self._at) * self.rate, self._burst)
-        self._at = now
-        return self._left
-
-    def spend(self, octets: float, now: float) -> float:
-        """So much is sent; returns the seconds until there is something left again."""
-        self._left = self.left(now) - octets
-        return max(-self._left / self.rate, 0.0)
 
 
 class Forwarder:

@@ -123,10 +123,20 @@ class Members:
         Of a contributing one it comes from where its mixer is.
         """
         source = source.mixer or source
-        if source.rtcp_origin in (origin, Origin.UNKNOWN) or source.rtp_origin == origin:
+        if origin in (source.rtcp_origin, source.rtp_origin):
             return True
+        if source.rtcp_origin is Origin.UNKNOWN:
+            return self._has_moved(not self._is_somebody_elses(origin, source))
         quiet_s = ORIGIN_QUIET_INTERVALS * self._timer.deterministic_interval_s()
         return self._has_moved(now - source.last_heard >= max(ORIGIN_QUIET_S, quiet_s))
+
+    def _is_somebody_elses(self, origin: Hashable, source: RemoteSource) -> bool:
+        # RTCP comes from there, of somebody whose media comes from elsewhere than the source's.
+        here = (source.rtp_origin, Origin.UNKNOWN)
+        return source.rtp_origin is not Origin.UNKNOWN and any(
+            other.rtcp_origin == origin and other.rtp_origin not in here
+            for other in self.sources.values()
+        )
 
     def _has_moved(self, moved: bool) -> bool:
         self._stats.foreign_collisions += not moved

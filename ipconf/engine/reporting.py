@@ -37,8 +37,6 @@ DESCRIPTION_OCTETS = 560
 """Room in a compound for descriptions of ours: a CNAME and another item of any length."""
 FEEDBACK_OCTETS = 400
 """Room in a compound for feedback; what does not fit is asked for again if it still matters."""
-CONTRIBUTOR_OCTETS = 400
-"""Room in a compound for descriptions of those whose media we mix."""
 REPORTED_OCTETS = 8 * 24
 """Room that is kept for report blocks, whatever else there is to say."""
 _RR_OCTETS = 8
@@ -59,8 +57,6 @@ class Reporter:
         unix_offset_s: float,
         stats: SessionStats,
     ) -> None:
-        self.contributors: dict[int, SdesSchedule] = {}
-        """People whose media we mix and describe to this session (section 7.1), by SSRC."""
         self.recent: deque[bytes] = deque(maxlen=_REMEMBERED_COMPOUNDS)
         """The latest compounds, by which to know them when they come back."""
         self._local = local
@@ -68,12 +64,6 @@ class Reporter:
         self._sdes = sdes
         self._unix_offset_s = unix_offset_s
         self._stats = stats
-
-    def put_contributor(self, ssrc: int, schedule: SdesSchedule) -> None:
-        """Describe a contributor from now on, and before all others."""
-        others = {k: v for k, v in self.contributors.items() if k != ssrc}
-        self.contributors.clear()
-        self.contributors.update({ssrc: schedule, **others})
 
     def ntp(self, now: float) -> int:
         """Session time as NTP time, 64 bits (section 4)."""
@@ -95,7 +85,6 @@ class Reporter:
         room = RTCP_MTU_OCTETS - len(ours) * (_SR_OCTETS + _RR_OCTETS)
         tail = self._descriptions()
         tail += _fitting(feedback, room - len(tail))
-        tail += self._contributor_descriptions(room - len(tail) - REPORTED_OCTETS)
         tail += of_others(room - len(tail) - REPORTED_OCTETS)
         blocks = self._report_blocks(max(room - len(tail), 0) // _BLOCK_OCTETS, now)
         packets: list[RtcpPacket] = []
@@ -125,7 +114,6 @@ class Reporter:
         ours = list(self._local.by_mid.values())
         if describe:
             descriptions = self._descriptions()
-            descriptions += self._contributor_descriptions(CONTRIBUTOR_OCTETS)
         else:
             speakers = {packet.sender for packet in feedback}
             ours = [source for source in ours if source.ssrc in speakers]
@@ -197,21 +185,6 @@ class Reporter:
 
     def _cname_items(self) -> tuple[SdesItem]:
         return (SdesItem(int(SdesType.CNAME), self._sdes.cname),)
-
-    def _contributor_descriptions(self, room: int) -> bytes:
-        # Round robin: who was described goes to the end of the table.
-        room = min(room, CONTRIBUTOR_OCTETS)
-        parts = []
-        for ssrc in list(self.contributors):
-            schedule = self.contributors[ssrc]
-            if not schedule.fits(room - _CHUNK_OCTETS):
-                break
-            part = _describe(ssrc, schedule.next_items(room - _CHUNK_OCTETS))
-            room -= len(part)
-            parts.append(part)
-            del self.contributors[ssrc]
-            self.contributors[ssrc] = schedule
-        return b"".join(parts)
 
 
 def _describe(ssrc: int, items: tuple[SdesItem, ...]) -> bytes:

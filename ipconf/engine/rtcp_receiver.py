@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from ..errors import WireError
-from ..model import SdesType
+from .compound import Compound, cname_of
 from .local_source import ReceptionReport
 from .outputs import BitrateLimited, KeyFrameRequested, Output, ResendRequested
 from .reception import RemoteSource
@@ -21,7 +21,6 @@ from .rtcp_wire import (
     ReceiverReport,
     Remb,
     ReportBlock,
-    RtcpPacket,
     SdesChunk,
     SenderReport,
     SourceDescription,
@@ -38,52 +37,6 @@ _MAX_INTRA_NUMBERS = 64
 
 
 _Spoken = SenderReport | ReceiverReport | Goodbye | App | ExtendedReport | Feedback
-
-
-class Compound:
-    """One datagram while it is dealt with."""
-
-    __slots__ = (
-        "leaving",
-        "now",
-        "origin",
-        "outputs",
-        "packets",
-        "reporter",
-        "reporters",
-        "voices",
-    )
-
-    def __init__(self, packets: list[RtcpPacket], now: float, origin: Hashable) -> None:
-        self.packets = packets
-        self.now = now
-        self.origin = origin
-        self.outputs: list[Output] = []
-        self.reporter: int | None = None
-        """The first who reports: who speaks for those that do not report themselves."""
-        self.reporters: set[int] = set()
-        self.leaving: set[int] = set()
-        self.voices: set[int] = set()
-        """Whose RTCP this is: who reports or is described."""
-        for packet in packets:
-            if isinstance(packet, SenderReport | ReceiverReport):
-                if self.reporter is None:
-                    self.reporter = packet.ssrc
-                self.reporters.add(packet.ssrc)
-                self.voices.add(packet.ssrc)
-            elif isinstance(packet, SourceDescription):
-                self.voices.update(chunk.ssrc for chunk in packet.chunks)
-            elif isinstance(packet, Goodbye):
-                self.leaving.update(packet.ssrcs)
-
-    def cname(self, ssrc: int) -> str:
-        """What the datagram says is the CNAME of a source; "" when nothing."""
-        for packet in self.packets:
-            if isinstance(packet, SourceDescription):
-                for chunk in packet.chunks:
-                    if chunk.ssrc == ssrc and (cname := _cname(chunk)):
-                        return cname
-        return ""
 
 
 class RtcpReceiver:
@@ -184,7 +137,7 @@ class RtcpReceiver:
                 if source.mixer is None and source.contributing:
                     source.mixer = self._mixer(chunk.ssrc, compound)
                 members.describe(source, chunk.items, compound.outputs)
-        elif self._may_join(chunk.ssrc, compound) and _cname(chunk):
+        elif self._may_join(chunk.ssrc, compound) and cname_of(chunk):
             members.admit(
                 chunk.ssrc,
                 compound.now,
@@ -303,7 +256,3 @@ class RtcpReceiver:
             self._intra_numbers.clear()
         self._intra_numbers[key] = number
         return True
-
-
-def _cname(chunk: SdesChunk) -> str:
-    return next((i.text for i in chunk.items if i.type == SdesType.CNAME), "")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Hashable, Iterable, Mapping
 from functools import partial
 
-from ..errors import ClosedError, ConfigurationError, LimitError
+from ..errors import ClosedError, ConfigurationError
 from ..model import SdesType
 from .early_feedback import KEY_FRAME_SPACING_S, MAX_NACK_SEQUENCES
 from .forwarder import Forwarder
@@ -16,7 +16,6 @@ from .outputs import Output, Transmit
 from .rtcp_feedback import Feedback
 from .rtcp_timing import BYE_BACKOFF_MEMBERS, LOWER_LAYER_OCTETS
 from .rtcp_wire import FullIntra, Nack, PictureLoss
-from .sdes import SdesSchedule
 from .session_parts import SessionParts
 
 FAREWELL_SOURCES = 60
@@ -146,32 +145,6 @@ class RtcpSender:
         parts.early.add_description(now, one_peer=parts.members.are_one_peer())
         return self._early_outputs(now)
 
-    def describe_contributor(
-        self, ssrc: int, items: Mapping[SdesType, str], private: Mapping[str, str], now: float
-    ) -> list[Output]:
-        """Describe somebody whose media we mix (section 7.1)."""
-        parts = self._parts
-        contributors = parts.reporter.contributors
-        known = contributors.get(ssrc)
-        if known is not None:
-            if not known.change(items, private):
-                return []
-        elif len(contributors) >= parts.config.max_sources:
-            raise LimitError(f"a session describes up to {parts.config.max_sources} contributors")
-        parts.reporter.put_contributor(ssrc, known or SdesSchedule(items, private))
-        if self.leaving:
-            return []
-        parts.early.add_description(now, one_peer=parts.members.are_one_peer())
-        return self._early_outputs(now)
-
-    def drop_contributor(self, ssrc: int, reason: str) -> list[Output]:
-        """Pass on a contributor's BYE (section 7.3)."""
-        parts = self._parts
-        if parts.reporter.contributors.pop(ssrc, None) is None or self.leaving:
-            return []
-        speaker = next(iter(parts.local.by_mid.values())).ssrc
-        return [Transmit(parts.reporter.goodbye(speaker, (ssrc,), reason))]
-
     def request_key_frame(self, ssrc: int, now: float) -> list[Output]:
         """Ask for a key frame by PLI (RFC 4585) or FIR (RFC 5104)."""
         parts = self._parts
@@ -233,9 +206,9 @@ class RtcpSender:
         # A mixer that leaves takes all it speaks for along (section 6.6), itself last.
         reporter = self._parts.reporter
         ours = [source.ssrc for source in self._parts.local.by_mid.values()]
-        others = list(reporter.contributors)
+        others: list[int] = []
         if self._forwarder is not None:
-            others += self._forwarder.everybody()
+            others = self._forwarder.everybody()
             self._forwarder.detach()
         datagrams = []
         while len(others) > FAREWELL_SOURCES:

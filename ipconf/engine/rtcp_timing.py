@@ -169,3 +169,25 @@ class RtcpTimer:
         """Another member's BYE arrived while ours waits (section 6.3.7)."""
         self.members += 1
         self.received(octets)
+
+
+class Allowance:
+    """Octets that may be sent: `rate` a second, and up to `burst` that were left over."""
+
+    __slots__ = ("rate", "_at", "_burst", "_left")
+
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        self.rate = rate
+        self._burst = self._left = burst
+        self._at = now
+
+    def left(self, now: float) -> float:
+        """What may be sent now; below zero when it was too much."""
+        self._left = min(self._left + (now - self._at) * self.rate, self._burst)
+        self._at = now
+        return self._left
+
+    def spend(self, octets: float, now: float) -> float:
+        """So much is sent; returns the seconds until there is something left again."""
+        self._left = self.left(now) - octets
+        return max(-self._left / self.rate, 0.0)

@@ -72,10 +72,6 @@ class SdesSchedule:
         self._rotation = [k for k in texts if is_rare(k)]
         return bool(changed)
 
-    def fits(self, room_octets: int) -> bool:
-        """Whether a report with that much room can carry at least the CNAME."""
-        return item_octets(SdesType.CNAME, "", self.cname) <= room_octets
-
     def next_items(self, room_octets: int) -> tuple[SdesItem, ...]:
         """The items of the next report: CNAME, what changed, then whose turn it is.
 

@@ -191,20 +191,6 @@ class RtpSession:
         """
         return self._sender.describe(items, private, now)
 
-    def describe_contributor(
-        self, ssrc: int, items: Mapping[SdesType, str], private: Mapping[str, str], now: float
-    ) -> list[Output]:
-        """For a mixer: tell this session who `ssrc` is, which stands in our CSRC lists (7.1).
-
-        The person is described over and over until `drop_contributor`. Errors as in `describe`;
-        `LimitError` beyond `max_sources` people.
-        """
-        return self._sender.describe_contributor(ssrc, items, private, now)
-
-    def drop_contributor(self, ssrc: int, reason: str) -> list[Output]:
-        """For a mixer: that contributor left; its BYE is passed on (section 7.3)."""
-        return self._sender.drop_contributor(ssrc, reason)
-
     def forward(
         self,
         people: ForwardedPeople,

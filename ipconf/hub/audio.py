@@ -9,6 +9,7 @@ has chosen, who whispers to others. Most listeners share one row, and so one mix
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
@@ -16,11 +17,11 @@ from ..engine.dominance import DominantSpeaker
 from ..engine.hearing import Hearing
 from ..errors import UsageError
 from ..model import AUDIO_FRAME_SAMPLES
-from ..pipelines.mix_minus import Mix, mix_minus
+from ..pipelines.mix_minus import Mix, Room, mix_minus
 from ..terminals.base import Samples
 from ..ticker import AUDIO_TICKS
 from .encoders import EncoderPool
-from .legs import CallLeg, Leg, LocalLeg, Said, named
+from .legs import CallLeg, Leg, LegOutlet, LocalLeg, Said, named
 from .voices import Voice
 
 MAX_NAMED = 15
@@ -30,7 +31,8 @@ LOUD_LEVEL = 40
 tones and engines may be what somebody wants heard. Softer ones are, if they are speech."""
 LOUD_HOLD_S = 0.6
 """So long after it was loud."""
-CLEAN_TICKS = 100
+ADAPT_TICKS = 100
+"""How hard encoders try is decided anew once a second."""
 
 Row = tuple[tuple[int, float], ...]
 """Gains by the voices' numbers, where they are not 1."""
@@ -49,6 +51,8 @@ class AudioBridge:
         self._talking: frozenset[Voice] = frozenset()
         self._held: dict[tuple[str, Row], float] = {}
         self._heard: dict[str, frozenset[int]] = {}  # voices of the latest tick, by room
+        self._memory = Room()
+        self._measured: tuple[float, float] | None = None
         self.encoders = EncoderPool()
         self.mixes = 0
         """Distinct mixes of the latest tick."""
@@ -83,8 +87,16 @@ class AudioBridge:
             _RoomTick(self, room, there, heard.get(room, frozenset()), held, now, due, number).run(
                 listeners
             )
-        if number % CLEAN_TICKS == 0:
-            self.encoders.forget_unused(number)
+        if number % ADAPT_TICKS == 0:
+            self.encoders.adapt(self.mixes, self._spare(now), number)
+
+    def _spare(self, now: float) -> float:
+        """The share of a core that this process has left since it was asked last."""
+        used, since = time.process_time(), self._measured
+        self._measured = (used, now)
+        if since is None or now <= since[1]:
+            return 1.0
+        return max(0.0, 1 - (used - since[0]) / (now - since[1]))
 
     def _sounds(self, legs: Iterable[Leg], now: float) -> list[Sound]:
         """A block of everybody who is worth hearing; who no longer is fades out."""
@@ -168,11 +180,13 @@ class _RoomTick:
             for (before, after), former in zip(groups, rows, strict=True)
         ]
         channels = max((block.shape[1] for block in self._blocks), default=1)
-        blocks, gains = mix_minus(self._blocks, mixes, channels)
+        blocks, gains = mix_minus(self._blocks, mixes, channels, self._bridge._memory)
         for ((before, after), legs), block, gain in zip(groups.items(), blocks, gains, strict=True):
             self._bridge._held[self._room, after] = gain
-            alone = before == after or (after, after) not in groups
-            self._deliver(legs, block, after, after if alone else (before, after))
+            # Who comes to a mix that others hear already is given an encoder of their own while it
+            # changes, and one tick longer: then both have encoded the same, and nothing is heard.
+            joins = before != after and (after, after) in groups
+            self._deliver(legs, block, after, (before, after) if joins else None)
         self._bridge.mixes += len(groups)
 
     def _rows(self, listeners: Iterable[Leg]) -> Iterable[tuple[Leg, Row]]:
@@ -197,23 +211,29 @@ class _RoomTick:
     def _placed(self, row: Row) -> tuple[tuple[int, float], ...]:
         return tuple((self._index[number], gain) for number, gain in row)
 
-    def _deliver(self, legs: Sequence[Leg], block: Samples, row: Row, key: object) -> None:
+    def _deliver(self, legs: Sequence[Leg], block: Samples, row: Row, change: object) -> None:
         said = self._named(row)
-        encodings: dict[object, list[CallLeg]] = {}
+        encodings: dict[tuple[object, object], list[CallLeg]] = {}
         for leg in legs:
             if isinstance(leg, CallLeg):
                 outlet = leg.outlet
-                encodings.setdefault(outlet if outlet.apart else outlet.encoding, []).append(leg)
+                if change is not None:
+                    outlet.moving = (change, self._number + AUDIO_TICKS)
+                elif outlet.moving is not None and self._number > outlet.moving[1]:
+                    outlet.moving = None
+                moving = None if outlet.moving is None else outlet.moving[0]
+                which = outlet if outlet.apart else outlet.encoding
+                encodings.setdefault((which, moving), []).append(leg)
             elif isinstance(leg, LocalLeg):
                 leg.hear(block, self._due)
         begins = self._number // AUDIO_TICKS * AUDIO_FRAME_SAMPLES
-        for encoding, hearers in encodings.items():
-            first = hearers[0].outlet
-            apart = first.apart  # packets that do not end with the tick are for one leg alone
-            who = first if apart else (self._room, key, encoding)
-            packets = self._bridge.encoders.encode(who, first, block, self._number, begins)
+        for (encoding, moving), hearers in encodings.items():
+            # Packets that do not end with the tick are for one leg alone.
+            apart = isinstance(encoding, LegOutlet)
+            who = encoding if apart else (self._room, moving or row, encoding)
+            packets = self._bridge.encoders.encode(who, hearers, block, self._number, begins)
             for leg in hearers:
-                leg.outlet.heard = block
+                leg.outlet.heard.append(block)
                 try:
                     for packet in packets:
                         leg.outlet.send(packet, said, self._now)

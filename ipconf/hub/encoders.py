@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
+from ..codecs.opus_settings import OpusEffort
 from ..errors import MediaError
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from ..pipelines.audio_sender import AudioSender, EncodedAudio
+from ..pipelines.effort import BITRATE_BPS, EffortPolicy
 from ..terminals.base import Samples
-from .legs import LegOutlet
+from ..ticker import AUDIO_TICKS
+from .legs import CallLeg
 
-KEPT_TICKS = 50
+KEPT_TICKS = 100
 """An encoder that nobody used for a second is given up."""
-RETRY_TICKS = 50
+RETRY_TICKS = 100
 """One that could not be made, or failed, is tried again after a second."""
 
 
 class MixEncoder:
     """Encodes one mix, tick by tick, for legs of one encoding."""
 
-    def __init__(self, outlet: LegOutlet, timestamp_samples: int) -> None:
-        assert outlet.outlet is not None  # the leg hears
-        fmt = outlet.outlet.format
+    def __init__(self, legs: Sequence[CallLeg], mixes: int, spare: float, samples: int) -> None:
+        way = legs[0].outlet.outlet
+        assert way is not None  # it hears
+        self._policy = EffortPolicy()
+        self._legs = legs
+        self._channels = 2 if way.settings.opus_stereo else 1
         self._sender = AudioSender(
-            fmt,
-            outlet.outlet.settings.audio_bitrate_bps,
-            timestamp_samples * fmt.clock_rate // AUDIO_RATE_HZ,
-            wishes=outlet.wishes,
+            way.format,
+            way.settings.audio_bitrate_bps,
+            samples * way.format.clock_rate // AUDIO_RATE_HZ,
+            wishes=legs[0].outlet.wishes,
+            effort=self._choose(mixes, spare),
         )
         self.used = 0
         """The number of the tick in which it was used last."""
@@ -36,14 +43,25 @@ class MixEncoder:
         """Whether its packets end with the tick: then legs may come and go at any time."""
         return AUDIO_FRAME_SAMPLES % round(self._sender.packet_s * AUDIO_RATE_HZ) == 0
 
-    def encode(self, block: Samples) -> list[EncodedAudio]:
+    def encode(self, legs: Sequence[CallLeg], block: Samples, number: int) -> list[EncodedAudio]:
         """The packets that are complete with these 20 ms; MediaError if the encoder fails."""
+        if self.shareable and number - self.used > AUDIO_TICKS:
+            # New, or last used some time ago: it goes on from what the listeners' decoders have.
+            self._sender.prime(legs[0].outlet.heard)
+        self.used, self._legs = number, legs
         return self._sender.push(block)
 
-    def prime(self, block: Samples | None) -> None:
-        """Let a new encoder begin as if it had encoded what was heard before."""
-        if block is not None:
-            self._sender.prime(block)
+    def adapt(self, mixes: int, spare: float) -> None:
+        """Try as hard as the processor, and the networks of those who listen, let it."""
+        effort = self._choose(mixes, spare)
+        before = self._sender.effort
+        if before is not None and before != effort:
+            self._sender.effort = effort
+
+    def _choose(self, mixes: int, spare: float) -> OpusEffort:
+        loss = max(leg.outlet.loss for leg in self._legs)
+        limit_bps = BITRATE_BPS * self._channels
+        return self._policy.choose(mixes, limit_bps, loss, spare, self._channels)
 
 
 class EncoderPool:
@@ -52,6 +70,8 @@ class EncoderPool:
     def __init__(self) -> None:
         self._encoders: dict[Hashable, MixEncoder] = {}
         self._failed: dict[Hashable, int] = {}
+        self._mixes = 1
+        self._spare = 1.0
         self.failures = 0
         """Times an encoder could not be made, or failed."""
 
@@ -59,32 +79,38 @@ class EncoderPool:
         return len(self._encoders)
 
     def encode(
-        self, key: Hashable, outlet: LegOutlet, block: Samples, number: int, samples: int
+        self, key: Hashable, legs: Sequence[CallLeg], block: Samples, number: int, samples: int
     ) -> list[EncodedAudio]:
-        """Encode 20 ms with the encoder of that key; nothing if it fails.
+        """Encode 20 ms for these legs with the encoder of that key; nothing if it fails.
 
-        `outlet` is one of those that will send it, `number` that of the tick, which begins
-        `samples` of 48 kHz after the bridge did.
+        `number` is that of the tick, which begins at `samples` of 48 kHz on the bridge's clock.
         """
         if number < self._failed.get(key, number):
             return []
         try:
             encoder = self._encoders.get(key)
             if encoder is None:
-                encoder = self._encoders[key] = MixEncoder(outlet, samples)
-                encoder.prime(outlet.heard)
-                outlet.apart = not encoder.shareable
-            encoder.used = number
-            return encoder.encode(block)
+                encoder = MixEncoder(legs, self._mixes, self._spare, samples)
+                self._encoders[key] = encoder
+                for leg in legs:
+                    leg.outlet.apart = not encoder.shareable
+            return encoder.encode(legs, block, number)
         except MediaError:
             self.failures += 1
             self._encoders.pop(key, None)
             self._failed[key] = number + RETRY_TICKS
             return []
 
-    def forget_unused(self, number: int) -> None:
-        """Give up what was not used for some time; call it about once a second."""
+    def adapt(self, mixes: int, spare: float, number: int) -> None:
+        """Look after all encoders; to be called about once a second.
+
+        `mixes` is how many distinct ones there are, `spare` the share of a core that is left. What
+        was not used for some time is given up.
+        """
+        self._mixes, self._spare = mixes, spare
         for key, encoder in tuple(self._encoders.items()):
             if number - encoder.used > KEPT_TICKS:
                 del self._encoders[key]
+            else:
+                encoder.adapt(mixes, spare)
         self._failed = {key: until for key, until in self._failed.items() if until > number}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,15 @@ from ..codecs.base import AudioWishes
 from ..engine.reception import RemoteSource
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
-from ..errors import InvalidTerminalError
+from ..errors import InvalidTerminalError, MediaError
 from ..events import TerminalEvent
 from ..model import Direction, MediaType
 from ..pipelines.audio_sender import EncodedAudio
 from ..stats import CallStats
 from ..terminals.base import CaptureTerminal, RenderTerminal, Samples, Terminal
+from ..terminals.faults import as_error, give_back, take
 from ..terminals.packets import Outlet, PacketSink, PacketSource
+from ..ticker import FAULTS
 from .people import Attendee, Role
 from .stats import LegStats
 from .voices import LocalVoice, RemoteVoice, Voice
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from ..call import Call
     from ..conference import Conference
 
+PRIMING_BLOCKS = 2
+"""What an encoder is primed with: 40 ms, after which a switch to it is not heard."""
 MAX_VOICES = 64
 """Sources of sound on one leg; more are not heard."""
 
@@ -189,8 +194,10 @@ class LegOutlet(PacketSource):
         self.wishes = AudioWishes()
         self.apart = False
         """Whether its packets do not end with the ticks, so that its encoders are its own."""
-        self.heard: Samples | None = None
-        """The latest block, with which a new encoder is primed."""
+        self.heard: deque[Samples] = deque(maxlen=PRIMING_BLOCKS)
+        """The latest blocks, with which a new encoder is primed."""
+        self.moving: tuple[object, int] | None = None
+        """The key of an encoder that is its own for a moment, and the last tick of that."""
         self._talks = False
 
     def begin(self, outlet: Outlet) -> None:
@@ -207,8 +214,15 @@ class LegOutlet(PacketSource):
             self.wishes, settings.audio_bitrate_bps,
         )  # fmt: skip
         self.apart = self._talks = False
+        self.heard.clear()
+        self.moving = None
         self._leg.row = None
         self._leg.conference.leg_connected(self._leg, outlet)
+
+    @property
+    def loss(self) -> float:
+        """Share of the packets that the far end says it lost of late; 0 if it says nothing."""
+        return 0.0 if self.outlet is None else self.outlet.reported_loss
 
     def send(self, packet: EncodedAudio, said: Said, now: float) -> None:
         """Send one packet of a mix."""
@@ -258,7 +272,8 @@ class LocalLeg(Leg):
     def select_terminal(self, terminal: Terminal) -> None:
         """Let a terminal for sound take part, to speak, to hear, or both.
 
-        InvalidTerminalError for others, TerminalInUseError if somebody else has it.
+        InvalidTerminalError for others, TerminalInUseError if somebody else has it, and MediaError
+        if its device cannot be opened.
         """
         audio = isinstance(terminal, Terminal) and terminal.media_type is MediaType.AUDIO
         if not audio or not isinstance(terminal, CaptureTerminal | RenderTerminal):
@@ -268,7 +283,9 @@ class LocalLeg(Leg):
             )
         if terminal in self.terminals:
             raise InvalidTerminalError(f"{terminal.identity} is already on {self.identity}")
-        terminal.attach(self)
+        error = take(terminal, self)
+        if error is not None:
+            raise MediaError(f"{terminal.identity} cannot be opened: {error}") from error
         if isinstance(terminal, RenderTerminal) and terminal.direction is not Direction.CAPTURE:
             self._ears.append(terminal)
         if isinstance(terminal, CaptureTerminal) and terminal.direction is not Direction.RENDER:
@@ -276,7 +293,10 @@ class LocalLeg(Leg):
             voice.attendee = self.attendees[0] if self.attendees else None
 
     def unselect_terminal(self, terminal: Terminal) -> None:
-        """Take a terminal off; InvalidTerminalError if it is not on."""
+        """Take a terminal off; InvalidTerminalError if it is not on.
+
+        One that fails meanwhile is taken off all the same; LegFailed tells it.
+        """
         if terminal not in self.terminals:
             raise InvalidTerminalError(f"{terminal.identity} is not selected on {self.identity}")
         if terminal in self._ears:
@@ -284,15 +304,18 @@ class LocalLeg(Leg):
         voice = self.voices.pop(terminal, None)
         if voice is not None:
             self.conference.bridge.forget(voice)
-        terminal.detach(self)
+        error = give_back(terminal, self)
+        if error is not None:
+            self.conference.terminal_failed(self, terminal, error)
 
     def hear(self, samples: Samples, at: float) -> None:
         """Give 20 ms to all terminals that hear, due at `at`."""
+        samples.flags.writeable = False  # several may keep it
         for ear in tuple(self._ears):
             try:
                 ear.render(self, samples, at)
-            except Exception as exc:  # a terminal is anybody's code
-                self.terminal_failed(ear, exc)
+            except FAULTS as exc:  # a terminal is anybody's code
+                self.terminal_failed(ear, as_error(ear, exc))
 
     def terminal_failed(self, terminal: Terminal, error: Exception) -> None:
         """A terminal does not work: it is taken off, and told (terminals.base.TerminalHost)."""

@@ -20,6 +20,8 @@ from ..errors import MediaError
 from ..model import AUDIO_FRAME_SAMPLES
 from ..pipelines.audio_receiver import AudioReceiver
 from ..terminals.base import CaptureTerminal, Samples, Terminal
+from ..terminals.faults import as_error
+from ..ticker import FAULTS
 
 if TYPE_CHECKING:
     from .legs import Leg
@@ -189,8 +191,8 @@ class LocalVoice(Voice):
     def _next(self, now: float) -> Samples | None:
         try:
             samples = self._terminal.capture(now)
-        except Exception as exc:  # a terminal is anybody's code; its fault stays its own
-            self._failed(self._terminal, exc)
+        except FAULTS as exc:  # a terminal is anybody's code; its fault stays its own
+            self._failed(self._terminal, as_error(self._terminal, exc))
             samples = None
         if not isinstance(samples, np.ndarray):
             self.level = SILENT_LEVEL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..codecs.base import DEFAULT_WISHES, AudioWishes
 from ..codecs.comfort_noise import describe_noise
+from ..codecs.opus_settings import OpusEffort, OpusEncoder
 from ..codecs.registry import create_audio_encoder
 from ..engine.session_config import PayloadFormat
 from ..engine.speakers import level_of
@@ -45,7 +47,8 @@ class AudioSender:
 
     `payload_format` has the far end's parameters, which go before our `wishes`. `timestamp` is the
     RTP timestamp of the first sample, best a random one (RFC 3550 section 5.1). With `noise`, the
-    far end's format for comfort noise, silence is not encoded but described.
+    far end's format for comfort noise, silence is not encoded but described. An `effort` for Opus
+    goes before `bitrate_bps`.
     """
 
     def __init__(
@@ -56,8 +59,9 @@ class AudioSender:
         *,
         wishes: AudioWishes = DEFAULT_WISHES,
         noise: PayloadFormat | None = None,
+        effort: OpusEffort | None = None,
     ) -> None:
-        self._encoder = create_audio_encoder(payload_format, bitrate_bps, wishes)
+        self._encoder = create_audio_encoder(payload_format, bitrate_bps, wishes, effort)
         self._frame_samples = self._encoder.frame_samples
         self._frame_ticks = self._frame_samples * payload_format.clock_rate // AUDIO_RATE_HZ
         self._payload_type = payload_format.payload_type
@@ -99,15 +103,24 @@ class AudioSender:
                 packets.append(packet)
         return packets
 
-    def prime(self, samples: NDArray[np.int16]) -> None:
-        """Begin as if these samples had been sent before, so that sound goes on without a click.
+    @property
+    def effort(self) -> OpusEffort | None:
+        """How hard an encoder for Opus tries; None for formats that have no choice."""
+        return self._encoder.effort if isinstance(self._encoder, OpusEncoder) else None
 
-        Only whole packets of them count, and only before the first `push`.
+    @effort.setter
+    def effort(self, value: OpusEffort | None) -> None:
+        if value is not None and isinstance(self._encoder, OpusEncoder):
+            self._encoder.effort = value
+
+    def prime(self, blocks: Iterable[NDArray[np.int16]]) -> None:
+        """Begin as if these blocks of 20 ms had been sent before: `OpusEncoder.prime`.
+
+        Formats that keep nothing from packet to packet do without.
         """
-        size = self._frame_samples
-        samples = with_channels(samples, self._encoder.channels)
-        for start in range(len(samples) % size, len(samples), size):
-            self._encoder.encode(samples[start : start + size])
+        if isinstance(self._encoder, OpusEncoder):
+            for block in blocks:
+                self._encoder.prime(with_channels(block, self._encoder.channels))
 
     def skip(self, samples: int) -> None:
         """Let time pass without sound: the capture paused for that many samples of 48 kHz."""

@@ -152,6 +152,7 @@ class AudioRenderStream(RenderStream):
                 untold.append((source, samples))
             if not roster.is_enabled(source, self):
                 continue
+            samples.setflags(write=False)  # all who are given it see the same
             heard.append(samples)
             for terminal in substream.usable_terminals:
                 self._write(substream, terminal, samples, due)
@@ -164,6 +165,7 @@ class AudioRenderStream(RenderStream):
         if not heard:
             return
         block = heard[0] if len(heard) == 1 else mix(heard)
+        block.setflags(write=False)
         for terminal in self._renderers():
             self._write(self, terminal, block, due)
 

@@ -15,7 +15,9 @@ from ..model import Cause, Direction, MediaType
 from ..rtp_streams import Stream, StreamOwner
 from ..stats import StreamStats
 from ..terminals.base import CaptureTerminal, Samples, Terminal
+from ..terminals.faults import as_error
 from ..terminals.packets import PacketSource
+from ..ticker import FAULTS
 from .failures import Failures
 from .outlets import StreamOutlet
 
@@ -84,8 +86,8 @@ class CaptureStream(Stream):
             if media is not None and not self._takes(media):
                 raise MediaError(f"{terminal.identity} gave {_what(media)}; {self._advice}")
             return media
-        except Exception as exc:  # a terminal is anybody's code; its fault stays its own
-            self.terminal_failed(terminal, exc)
+        except FAULTS as exc:  # a terminal is anybody's code; its fault stays its own
+            self.terminal_failed(terminal, as_error(terminal, exc))
             return None
 
     @abstractmethod

@@ -45,6 +45,12 @@ class StreamOutlet:
         self._mid = agreed.mid
         self._sent = sent
 
+    @property
+    def reported_loss(self) -> float:
+        """Share of the packets, 0..1, that the far end lost of late, the worst of its reports."""
+        reports = self._channel.session.local(self._mid).reports.values()
+        return max((report.fraction_lost for report in reports), default=0.0)
+
     def forward(self, people: ForwardedPeople, leg: Hashable) -> None:
         """Tell the far end of the people of a conference, but for those on `leg`."""
         self._channel.forward(people, leg)

@@ -20,8 +20,10 @@ from ..model import Cause, Direction, GoneReason, MediaType
 from ..rtp_streams import Stream, StreamOwner
 from ..stats import StreamStats
 from ..terminals.base import Samples, Terminal
+from ..terminals.faults import as_error
 from ..terminals.packets import PacketSink
 from ..terminals.payloads import Payload, PayloadTerminal
+from ..ticker import FAULTS
 from .receivers import Receivers
 from .runnable import Runnable, Wish
 from .seating import Seating
@@ -291,14 +293,14 @@ class RenderStream(Stream):
     ) -> None:
         try:
             terminal.render(host, media, at)  # type: ignore[attr-defined]
-        except Exception as exc:  # a terminal is anybody's code; its fault stays its own
-            terminal.fail(exc)
+        except FAULTS as exc:  # a terminal is anybody's code; its fault stays its own
+            terminal.fail(as_error(terminal, exc))
 
     def _write_payload(self, terminal: PayloadTerminal, payload: Payload, at: float) -> None:
         try:
             terminal.write_payload(payload, at)
-        except Exception as exc:  # as above
-            terminal.fail(exc)
+        except FAULTS as exc:  # as above
+            terminal.fail(as_error(terminal, exc))
 
     def _push(self, substream: SubStream, packet: RtpPacket, now: float) -> None:
         self.receivers.push(substream, packet, now)

@@ -14,12 +14,12 @@ from ..errors import (
     MediaError,
     NoTerminalSelectedError,
     NotStoppedError,
-    UsageError,
 )
 from ..events import TerminalEvent
 from ..model import Cause, Direction, MediaType
 from ..private_ifaces import InterfaceHost
 from ..terminals.base import CaptureTerminal, RenderTerminal, Terminal
+from ..terminals.faults import give_back, take
 from ..terminals.packets import PacketSink, PacketSource
 from ..terminals.payloads import PayloadTerminal
 
@@ -146,19 +146,17 @@ class Runnable(InterfaceHost, ABC):
                 f"{self.identity} takes {self.max_terminals} terminal; unselect "
                 f"{self._terminals[-1].identity} first"
             )
-        try:
-            terminal.attach(self)
-        except UsageError:
-            raise
-        except Exception as exc:  # a terminal is anybody's code
-            self.report_failure(terminal, exc, Cause.CONNECT_FAIL)
-            raise MediaError(f"{terminal.identity} cannot be opened: {exc}") from exc
+        error = take(terminal, self)
+        if error is not None:
+            self.report_failure(terminal, error, Cause.CONNECT_FAIL)
+            raise MediaError(f"{terminal.identity} cannot be opened: {error}") from error
         self._terminals.append(terminal)
 
     def unselect_terminal(self, terminal: Terminal) -> None:
         """Take a terminal off; with the last one media ceases (MSPI: UnselectTerminal).
 
-        Raises InvalidTerminalError if it is not on this stream.
+        Raises InvalidTerminalError if it is not on this stream. A terminal that fails meanwhile is
+        taken off all the same; TerminalFailed tells it.
         """
         self._give(terminal)
         self._settle(Cause.LOCAL_REQUEST)
@@ -169,7 +167,9 @@ class Runnable(InterfaceHost, ABC):
             raise InvalidTerminalError(f"{terminal.identity} is not selected on {self.identity}")
         self._terminals.remove(terminal)
         self._failed.discard(terminal)
-        terminal.detach(self)
+        error = give_back(terminal, self)
+        if error is not None:
+            self.report_failure(terminal, error, Cause.BAD_DEVICE)
 
     def start(self) -> None:
         """Run again after `pause` or `stop`; a new stream needs no start (MSPI: StartStream).
@@ -220,7 +220,10 @@ class Runnable(InterfaceHost, ABC):
 
     @abstractmethod
     def report_failure(self, terminal: Terminal, error: Exception, cause: Cause) -> None:
-        """Post TerminalFailed, and StreamFailed as well if no usable terminal is left."""
+        """Post TerminalFailed, and StreamFailed as well if no usable terminal is left.
+
+        Nobody misses a terminal that fails while it is taken off: then TerminalFailed is all.
+        """
 
     @abstractmethod
     def terminal_failed(self, terminal: Terminal, error: Exception) -> None:

@@ -3,7 +3,8 @@
 `base` says what a terminal is, `payloads` what one is that takes media undecoded, `multitrack` what
 one with several tracks is, and `registry` which ones a provider has and can make. The terminals
 themselves are in `memory` (the application's own code), `files`, `tones` and `pictures`; `convert`
-holds every conversion between their media and the package's.
+holds every conversion between their media and the package's, `faults` how hosts take and give back
+terminals whose code may raise.
 
     own code    memory -> media_capture, media_render -> media_stream, queues
 

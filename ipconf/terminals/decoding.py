@@ -6,9 +6,12 @@ beginning of the file. Packets that are broken are passed over, odd time stamps 
 
 from __future__ import annotations
 
+import os
+import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -19,6 +22,7 @@ from av.stream import Disposition
 from ..errors import ConfigurationError, MediaError, UsageError
 from ..model import MediaType
 from .convert import MAX_PICTURE_SIDE
+from .file_formats import path_of
 from .lines import MAX_RATE_HZ, MIN_RATE_HZ, AudioLine, Decoded, Line, VideoLine
 
 READABLE = "wav,mp3,ogg,mov,matroska"
@@ -28,6 +32,7 @@ MAX_PENDING_BYTES = 16 * 1024 * 1024
 """Packets of one medium read over in search of one of the other, where they lie far apart."""
 PREROLL_S = 0.1
 """Decoded before the place to begin at: codecs need some packets to get into step."""
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # where the system has none, opening does not wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ def probe_all(paths: Iterable[str | Path]) -> tuple[MediaFile, ...]:
     """Look into the files of a play list; ConfigurationError for what is none."""
     if isinstance(paths, str | Path) or not isinstance(paths, Iterable):
         raise ConfigurationError(f"{paths!r} is no play list: give a list of paths")
-    files = tuple(probe(Path(path)) for path in paths)
+    files = tuple(probe(path_of(path)) for path in paths)
     if not files:
         raise ConfigurationError("an empty play list: give at least one file")
     return files
@@ -190,10 +195,7 @@ def _has_decoder(stream: av.stream.Stream) -> bool:
 
 
 def _open(path: Path) -> tuple[BinaryIO, InputContainer]:
-    try:
-        file = path.open("rb")
-    except OSError as exc:
-        raise MediaError(f"cannot open {path}: {exc.strerror or exc}") from exc
+    file = _open_regular(path)
     try:
         return file, av.open(file, "r", options={"format_whitelist": READABLE})
     except Exception as exc:  # whatever a broken file makes a library raise
@@ -201,3 +203,15 @@ def _open(path: Path) -> tuple[BinaryIO, InputContainer]:
         raise MediaError(
             f"cannot open {path}: {exc}; it must be a wav, mp3, ogg, mp4, mkv or webm file"
         ) from exc
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    """Open a file at once: a pipe would keep us waiting for somebody to write into it."""
+    try:
+        file = FileIO(path, opener=lambda name, flags: os.open(name, flags | _NO_WAIT))
+    except OSError as exc:
+        raise MediaError(f"cannot open {path}: {exc.strerror or exc}") from exc
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise MediaError(f"cannot open {path}: it is a pipe or a device; play a copy in a file")
+    return BufferedReader(file)

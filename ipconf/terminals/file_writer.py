@@ -10,9 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from io import FileIO
 from pathlib import Path
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
-from ..errors import MediaError
+from ..errors import InvalidStateError, MediaError
 from ..model import MediaType
 from .file_formats import Kind
 
@@ -48,7 +49,11 @@ class Track(Protocol):
 
 
 class FileWriter(ABC, Generic[M]):
-    """A media file in the making; MediaError when it cannot be written."""
+    """A media file in the making.
+
+    MediaError when it cannot be written, InvalidStateError while another writer of this process
+    does so.
+    """
 
     grace_s = 2.0
     """The file begins when all tracks have media, at the latest so long after the first came."""
@@ -68,10 +73,7 @@ class FileWriter(ABC, Generic[M]):
         """Whether the tracks of the file are settled."""
         self.ignored = 0
         """Pieces too late to be used, of no use, or for no track that the file has."""
-        try:
-            self._file = FileIO(self.path, "w")
-        except OSError as exc:
-            raise MediaError(f"cannot write {path}: {exc}") from exc
+        self._file = self._open_file()
         # FFmpeg crashes when a file is used again whose header could not be written.
         self._intact = True
 
@@ -121,6 +123,24 @@ class FileWriter(ABC, Generic[M]):
                 self._close_container()
             finally:
                 self._file.close()
+                _writers.pop(self._key, None)
+
+    def _open_file(self) -> FileIO:
+        path = self.path
+        self._key = path.resolve()
+        if self._key in _writers:
+            raise InvalidStateError(
+                f"{path} is being recorded already; stop that recorder and wait until it is "
+                "complete, or choose another name"
+            )
+        if path.is_fifo():
+            raise MediaError(f"cannot write {path}: it is a pipe, which may hold us up; use a file")
+        try:
+            file = FileIO(path, "w")
+        except OSError as exc:
+            raise MediaError(f"cannot write {path}: {exc}") from exc
+        _writers[self._key] = self
+        return file
 
     @abstractmethod
     def _close_container(self) -> None:
@@ -190,3 +210,6 @@ class FileWriter(ABC, Generic[M]):
 
 
 _MEDIA = (MediaType.AUDIO, MediaType.VIDEO)
+
+_writers: WeakValueDictionary[Path, FileWriter[Any]] = WeakValueDictionary()
+"""Who writes which file now: two at once would spoil it."""

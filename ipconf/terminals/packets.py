@@ -48,6 +48,10 @@ class Outlet(Protocol):
     """Ours, under which packets and reports are sent."""
     settings: CallSettings
 
+    @property
+    def reported_loss(self) -> float:
+        """Share of the packets, 0..1, that the far end lost of late, the worst of its reports."""
+
     def forward(self, people: ForwardedPeople, leg: Hashable) -> None:
         """Tell the far end of the people of a conference, but for those on `leg`."""
 

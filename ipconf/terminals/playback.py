@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import av
+import numpy as np
 
 from ..errors import (
     ConfigurationError,
@@ -54,7 +55,8 @@ class FilePlayback(FileTerminal):
 
     wav, mp3, ogg, mp4, mkv and webm can be played; of several streams of a medium in a file it is
     the first. `channels` is what the sound is made to have. Raises MediaError if one of the files
-    cannot be opened or holds nothing to play. All files are looked into here and now.
+    cannot be opened, is none, as a pipe, or holds nothing to play, and ConfigurationError for what
+    is no list of paths. All files are looked into here and now.
 
     What happens is told by `FileTerminalEvent`s: END_OF_FILE after the last file; READ_ERROR, with
     the error, for a file that turns out broken, of which the rest is left out.
@@ -150,9 +152,10 @@ class FilePlayback(FileTerminal):
     def seek(self, position_s: float) -> None:
         """Go on, or begin, at that position; ConfigurationError if the files are shorter."""
         self._check_open()
-        if not 0 <= position_s <= (self.duration_s or float("inf")):
+        number = isinstance(position_s, int | float | np.number)
+        if not number or not 0 <= position_s <= (self.duration_s or float("inf")):
             raise ConfigurationError(
-                f"there is no {position_s} s in files of {self.duration_s} s: give 0 to that"
+                f"there is no {position_s!r} s in files of {self.duration_s} s: give 0 to that"
             )
         self._start_s = position_s
         self._rewind()

@@ -9,11 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from ..errors import InvalidStateError, MediaError, NotSupportedError
+from ..errors import (
+    ConfigurationError,
+    InvalidMediaTypeError,
+    InvalidStateError,
+    MediaError,
+    NotSupportedError,
+)
 from ..events import FileCause, FileState
 from ..model import Direction, MediaType
 from .base import Terminal, TerminalHost
-from .file_formats import Kind, format_of
+from .file_formats import Kind, format_of, path_of
 from .file_writer import FileWriter
 from .multitrack import FileTerminal
 from .recorder import Recording
@@ -32,7 +38,7 @@ class Recorder(FileTerminal, Generic[T]):
     """So many of them are written at a time."""
 
     def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
+        self._path = path_of(path)
         self._kind = format_of(self._path, self.kinds)
         super().__init__(self._path.name, Direction.RENDER)
         self._tracks: list[T] = []
@@ -56,8 +62,8 @@ class Recorder(FileTerminal, Generic[T]):
     def path(self) -> Path:
         """The file. Setting it, before `start` or after `stop`, is how to record another one.
 
-        Raises InvalidStateError while recording, ConfigurationError for an unknown ending, and
-        NotSupportedError if such a file cannot have the tracks there are.
+        Raises InvalidStateError while recording, ConfigurationError for an unknown ending or what
+        is no path, and NotSupportedError if such a file cannot have the tracks there are.
         """
         return self._path
 
@@ -65,7 +71,7 @@ class Recorder(FileTerminal, Generic[T]):
     def path(self, path: str | Path) -> None:
         if self._state is not FileState.IDLE:
             raise InvalidStateError(f"{self.identity} is {self._state.value}; stop it first")
-        path = Path(path)
+        path = path_of(path)
         found = format_of(path, self.kinds)
         for medium in self.media_types_in_use:
             count = sum(track.media_type is medium for track in self._tracks)
@@ -118,10 +124,17 @@ class Recorder(FileTerminal, Generic[T]):
     def create_track(self, media_type: MediaType, name: str = "") -> T:
         """Another track, silent or black where nothing is recorded on it; `name` is in the file.
 
-        Raises NotSupportedError if the format has no room for it, InvalidStateError once media
-        have been recorded and ClosedError.
+        Raises InvalidMediaTypeError for what is no medium of a track, ConfigurationError for a name
+        that is no text, NotSupportedError if the format has no room for it, InvalidStateError once
+        media have been recorded and ClosedError.
         """
         self._check_open()
+        if media_type not in (MediaType.AUDIO, MediaType.VIDEO):
+            raise InvalidMediaTypeError(
+                f"{media_type!r} is for no track: give MediaType.AUDIO or MediaType.VIDEO"
+            )
+        if not isinstance(name, str):
+            raise ConfigurationError(f"a track called {name!r}: give its name as text")
         track = self._make_track(media_type, name)
         if self._began:
             raise InvalidStateError(
@@ -150,7 +163,8 @@ class Recorder(FileTerminal, Generic[T]):
         """Record from now on, or go on after `pause`; the time in between is left out.
 
         Tracks can still be created until media arrive; with none the file stays empty. Raises
-        MediaError when the file cannot be written, InvalidStateError when it has been.
+        MediaError when the file cannot be written, InvalidStateError when it has been, or another
+        recorder of this process is at it.
         """
         self._check_open()
         if self._state is FileState.PAUSED:

@@ -8,6 +8,7 @@ plug-in is an entry point of the group `ipconf.terminals` that leads to a `Termi
     metronome = "my_package.terminals:METRONOME"
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from ..errors import (
 )
 from ..events import AddressEvent, TerminalAvailable, TerminalUnavailable
 from ..model import Direction, MediaType
+from ..ticker import FAULTS
 from .base import Terminal
 from .classes import BUILT_IN, TerminalClass
 
@@ -153,7 +155,8 @@ class TerminalRegistry:
         """A new terminal; `options` are the keyword arguments of the class.
 
         Raises InvalidTerminalClassError, InvalidMediaTypeError or InvalidDirectionError with the
-        choices there are.
+        choices there are, ConfigurationError for options that are missing, unknown or of the wrong
+        type, and what the class raises.
         """
         found = self.describe(terminal_class)
         if media_type not in found.media_types:
@@ -164,7 +167,13 @@ class TerminalRegistry:
             raise InvalidDirectionError(
                 f"{terminal_class!r} terminals are for {_names(found.directions)}, not {direction}"
             )
-        terminal = found.make(media_type, direction, **options)
+        try:
+            terminal = found.make(media_type, direction, **options)
+        except TypeError as exc:
+            raise ConfigurationError(
+                f"{terminal_class!r} terminals are not made like that: {exc}; give all options of "
+                "the class by their names"
+            ) from exc
         if not isinstance(terminal, Terminal):
             raise InvalidTerminalClassError(
                 f"{terminal_class!r} made {terminal!r}, which is no Terminal; tell its author"
@@ -208,12 +217,31 @@ class TerminalRegistry:
         return tuple(found)
 
     async def close(self) -> None:
-        """Close the static terminals and all that `create` made; wait until they are."""
-        terminals = (*self._static, *self._created)
-        for terminal in terminals:
-            terminal.close()
-        for terminal in terminals:
-            await terminal.wait_closed()
+        """Close the static terminals and all that `create` made; wait until they are.
+
+        One that fails in that is left as it is, with a warning in the log.
+        """
+        closed: list[Terminal] = []
+        for terminal in (*self._static, *self._created):
+            try:
+                terminal.close()
+            except FAULTS as exc:  # a terminal is anybody's code
+                _not_closed(terminal, exc)
+            else:
+                closed.append(terminal)
+        # Each in a task of its own: so a terminal's CancelledError is told from ours.
+        ends = await asyncio.gather(*map(_wait_closed, closed), return_exceptions=True)
+        for terminal, fault in zip(closed, ends, strict=True):
+            if fault is not None:
+                _not_closed(terminal, fault)
+
+
+async def _wait_closed(terminal: Terminal) -> None:
+    await terminal.wait_closed()
+
+
+def _not_closed(terminal: Terminal, fault: BaseException) -> None:
+    _log.warning("%s could not be closed: %r", terminal.identity, fault)
 
 
 def _names(values: Iterable[MediaType] | Iterable[Direction]) -> str:

@@ -1,5 +1,7 @@
 """One direction of an SRTP session: libsrtp on one buffer, without an object or error per packet.
 
+The buffer is our own: in pylibsrtp's a packet of 180 ms of G.711 has no room beside the trailer.
+
 pylibsrtp's own methods make a C integer and check types for every packet, which costs about as much
 as the cipher. Its private names stand in this file only; tests/test_aiortc_contract.py pins them.
 """
@@ -11,6 +13,8 @@ from ..engine.rtp_wire import is_rtcp
 
 MAX_TRAILER_BYTES = 160
 """More than libsrtp ever appends (SRTP_MAX_TRAILER_LEN, SRTP_MAX_SRTCP_TRAILER_LEN)."""
+MAX_DATAGRAM_BYTES = 1500
+"""What Ethernet carries at once; nobody sends longer RTP or RTCP on purpose."""
 
 
 class Srtp:
@@ -19,16 +23,16 @@ class Srtp:
     __slots__ = ("_buffer", "_length", "_room", "_session", "_state")
 
     def __init__(self, session: Session) -> None:
-        self._session = session  # it owns the memory that the others point to
+        self._session = session  # it owns what the state points to
         self._state = session._srtp[0]
-        self._room = session._cdata
-        self._buffer = session._buffer
+        self._room = ffi.new("char[]", MAX_DATAGRAM_BYTES + MAX_TRAILER_BYTES)
+        self._buffer = ffi.buffer(self._room)
         self._length = ffi.new("int *")
 
     def protect(self, datagram: bytes) -> bytes | None:
         """The protected RTP or RTCP datagram; None if it is none, or too long for one."""
         size = len(datagram)
-        if size > len(self._buffer) - MAX_TRAILER_BYTES:
+        if size > MAX_DATAGRAM_BYTES:
             return None
         length = self._length
         length[0] = size
