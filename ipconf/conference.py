@@ -332,7 +332,7 @@ class Conference:
         self._check(speaker)
         legs = None if listeners is None else [self._leg(who) for who in listeners]
         self._hearing.whisper(speaker, legs)
-        self._changed(speaker, "whisper")
+        self._changed(speaker, "whisper", legs is not None)
 
     def move(self, who: Who, room: str = "") -> None:
         """Put their leg into a side room, where only those in it hear each other; "": back."""
@@ -340,7 +340,7 @@ class Conference:
         if self._hearing.room(leg) != room:
             self._hearing.move(leg, room)
             leg.row = None  # it comes to hear others: fade in
-            self._changed(leg, "room")
+            self._changed(leg, "room", room)
 
     def broadcast(self, speaker: Who, everywhere: bool = True) -> None:
         """Let somebody be heard in all rooms, as an announcer is."""
@@ -363,14 +363,14 @@ class Conference:
         if leg.role is not role:
             leg.role = role
             self._hearing.silence(leg, role is Role.LISTENER)
-            self._changed(leg, "role")
+            self._changed(leg, "role", role)
 
     def raise_hand(self, attendee: Attendee, raised: bool = True) -> None:
         """Somebody wants to speak, or no longer."""
         self._check(attendee)
         if raised is (attendee.hand_raised_at is None):
             attendee.hand_raised_at = self.now() if raised else None
-            self._changed(attendee, "hand")
+            self._changed(attendee, "hand", raised)
 
     def send_message(self, text: str, sender: Leg | None = None, to: Leg | None = None) -> None:
         """Write something to all other legs, or to one; `MessageReceived` tells it here, too."""
@@ -461,8 +461,9 @@ class Conference:
         leg.detach()
         self._post(LegRemoved, leg=leg, reason=reason)
 
-    def _forget(self, person: Attendee) -> None:
-        self._hearing.forget(person)
+    def _forget(self, person: Attendee, *, for_good: bool = True) -> None:
+        if for_good:  # else they are as muted on their return as they were
+            self._hearing.forget(person)
         if person is self._dominant:
             self._set_dominant(None)
 
@@ -489,7 +490,7 @@ class Conference:
         self._attendance.refresh(leg, self.now(), reason, text)
         for person in before:
             if not person.present:
-                self._forget(person)
+                self._forget(person, for_good=reason is not GoneReason.TIMEOUT)
 
     def _tick(self, now: float, number: int) -> None:
         self.bridge.tick(self.legs, now, self._pace.tick(now), number)
@@ -514,11 +515,11 @@ class Conference:
     def _switch(self, work: Any, who: Who, on: bool, what: str) -> None:
         self._check(who)
         work(who, on)
-        self._changed(who, what)
+        self._changed(who, what, on)
 
-    def _changed(self, who: Who, what: str) -> None:
+    def _changed(self, who: Who, what: str, value: object) -> None:
         for person in who.attendees if isinstance(who, Leg) else (who,):
-            self._post(AttendeeChanged, attendee=person, changed=(what,))
+            self._post(AttendeeChanged, attendee=person, changed=(what,), values={what: value})
 
     def _post(self, kind: type[ConferenceEvent], **fields: Any) -> None:
         event = kind(at=self.now(), conference=self, **fields)

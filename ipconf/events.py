@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from .model import CallState, Cause, GoneReason, SdesType
@@ -324,6 +324,8 @@ class AttendeeChanged(AttendeeEvent):
     """Something about a person changed; `changed` names it: "name", "muted", "role", "hand" ..."""
 
     changed: tuple[str, ...] = ()
+    values: Mapping[str, object] = field(default_factory=dict)
+    """What it is now, by those names."""
 
 
 class AttendeeTalking(AttendeeEvent):

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from peers import PLAIN, eventually, scenario
 
-from ipconf import CallState, ToneTerminal
+from ipconf import CallState, NetworkImpairment, ToneTerminal
 from ipconf.errors import ConfigurationError, InvalidTerminalError, NoItemError
 from ipconf.events import (
     AttendeeChanged,
+    AttendeeJoined,
     AttendeeLeft,
+    AttendeeSilent,
     ConferenceEnded,
     LegRemoved,
     MessageReceived,
@@ -213,3 +215,47 @@ async def test_what_is_counted() -> None:
         for leg in stats.legs:
             assert (leg.voices, leg.awake, leg.failed, leg.refused) == (1, 1, 0, 0)
             assert leg.call is not None and leg.call.streams
+
+
+@scenario()
+async def test_who_is_muted_has_no_floor_and_takes_no_place() -> None:
+    async with meeting("AB") as there:
+        await there.hear_each_other()
+        conference, bridge = there.conference, there.conference.bridge
+        conference.mute(there["A"].leg)
+        changes = conference.events(AttendeeSilent)
+        assert (await anext(changes)).attendee.name == "A"
+        await eventually(lambda: {v.leg for v in bridge.talking} == {there["B"].leg})
+        conference.mute(there["A"].leg, False)
+        await there.hear_each_other()
+
+
+@scenario()
+async def test_silence_is_told_before_a_talker_leaves() -> None:
+    async with meeting("AB") as there:
+        await there.hear_each_other()
+        events = there.conference.events(AttendeeSilent, AttendeeLeft, LegRemoved)
+        await there.conference.remove(there["A"].leg)
+        silent, left, removed = [await anext(events) for _ in range(3)]
+        assert [type(e) for e in (silent, left, removed)] == [
+            AttendeeSilent, AttendeeLeft, LegRemoved
+        ]  # fmt: skip
+        assert isinstance(removed, LegRemoved) and removed.leg.display_name == "A"
+
+
+@scenario()
+async def test_who_returns_on_a_new_transport_is_the_same_and_as_muted_as_before() -> None:
+    quick = PLAIN.replace(member_timeout_s=1.0, rtcp_min_interval_s=0.2)
+    async with meeting("AB", quick) as there:
+        await eventually(lambda: len(there.conference.attendees) == 2)
+        (a, _) = people = there.conference.attendees
+        there.conference.mute(a)
+        events = there.conference.events(AttendeeLeft, AttendeeJoined)
+        there["A"].call.query(NetworkImpairment).set_loss(100)
+        left = await events.wait_for(AttendeeLeft)
+        assert (left.attendee, left.reason) == (a, GoneReason.TIMEOUT)
+        there["A"].call.query(NetworkImpairment).set_loss(0)
+        joined = await events.wait_for(AttendeeJoined)
+        assert joined.attendee is a and a.present and there.conference.is_muted(a)
+        assert set(there.conference.attendees) == set(people)
+        await there.hears("B", "")

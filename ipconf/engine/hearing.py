@@ -127,6 +127,11 @@ class Hearing:
         """Where a leg is; "" is the main room."""
         return self._rooms.get(leg, "")
 
+    @property
+    def quiets(self) -> bool:
+        """Whether there is anybody whom nobody hears: else no `loudness` is 0 but by a gain."""
+        return bool(self._muted or self._silent or self._held or self._gains)
+
     def loudness(self, voice: Heard) -> float:
         """The gain of a voice for all."""
         leg, person = voice.leg, voice.attendee

@@ -7,11 +7,14 @@ from itertools import count
 
 from ..engine.forwarding import ForwardedPeople
 from ..engine.reception import RemoteSource
-from ..events import AttendeeChanged, AttendeeJoined, AttendeeLeft
+from ..events import AttendeeChanged, AttendeeJoined, AttendeeLeft, AttendeeSilent
 from ..model import GoneReason, SdesType
 from ..participants import Participant
 from .legs import CallLeg, Leg, LocalLeg
 from .people import Attendee, choose_csrc, items_of
+
+MAX_REMEMBERED = 256
+"""People who timed out, and are the same ones to the conference when they return."""
 
 
 class Attendance:
@@ -25,6 +28,7 @@ class Attendance:
         self._numbers = count(1)
         self._by_participant: dict[Participant, Attendee] = {}
         self._people: dict[Attendee, Participant | None] = {}
+        self._may_return: dict[Participant, Attendee] = {}
 
     @property
     def people(self) -> tuple[Attendee, ...]:
@@ -84,7 +88,10 @@ class Attendance:
     def _join(self, leg: CallLeg, participant: Participant, now: float) -> None:
         for source in participant.sources:
             self.vacate(source.ssrc, leg, now)
-        person = self._new(leg, participant.sources, now)
+        person = self._may_return.pop(participant, None)
+        if person is None or person.leg is not leg or person.csrc in self.told:
+            person = self._new(leg, participant.sources, now)
+        person.joined_at, person.left_at = now, None
         person.items = items_of(participant, leg.name)
         person.private = dict(participant.private)
         self._by_participant[participant] = person
@@ -109,14 +116,22 @@ class Attendance:
             changed.append(SdesType.PRIV)
         person.items, person.private = items, private
         self.told.put(person.csrc, items, private, person.leg, now)
-        self._post(AttendeeChanged, attendee=person, changed=tuple(k.name.lower() for k in changed))
+        values = {k.name.lower(): items.get(k, "") for k in changed}
+        self._post(AttendeeChanged, attendee=person, changed=tuple(values), values=values)
 
     def _leave(self, person: Attendee, now: float, reason: GoneReason, text: str) -> None:
         participant = self._people.pop(person)
+        person.leg.known_as = person.leg.display_name
         if participant is not None:
             self._by_participant.pop(participant, None)
         person.leg.attendees = tuple(p for p in person.leg.attendees if p is not person)
+        if person.talking:
+            person.talking = False
+            self._post(AttendeeSilent, attendee=person)
         person.left_at = now
-        person.talking = False
         self.told.remove(person.csrc, now, text)
+        if participant is not None and reason is GoneReason.TIMEOUT:
+            self._may_return[participant] = person
+            while len(self._may_return) > MAX_REMEMBERED:
+                del self._may_return[next(iter(self._may_return))]
         self._post(AttendeeLeft, attendee=person, reason=reason, text=text)

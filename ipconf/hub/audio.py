@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from itertools import islice
 
 from ..engine.dominance import DominantSpeaker
 from ..engine.hearing import Hearing
+from ..engine.speakers import SILENT_LEVEL
 from ..errors import UsageError
 from ..model import AUDIO_FRAME_SAMPLES
 from ..pipelines.mix_minus import Mix, Room, mix_minus
@@ -64,6 +64,8 @@ class AudioBridge:
 
     def level(self, voice: Voice, level: int, now: float) -> None:
         """How loud a voice is, 0 (loudest) .. 127, by a packet or a block of it."""
+        if self._hearing.quiets and not self._hearing.loudness(voice):
+            level = SILENT_LEVEL  # nobody hears it: it has no floor to take
         self._speakers.level(voice, level, now)
         if level <= LOUD_LEVEL:
             self._loud_at[voice] = now
@@ -107,9 +109,9 @@ class AudioBridge:
         speech = [v for v in self._speakers.talkers(now) if isinstance(v, Voice)]
         talking = dict.fromkeys((*speech, *self._loud_at))
         wanted: dict[Voice, float] = {}
-        for voice in islice(talking, self._max_talkers):
+        for voice in talking:
             gain = hearing.loudness(voice)
-            if gain:
+            if gain and len(wanted) < self._max_talkers:
                 wanted[voice] = gain
                 if not voice.awake:
                     voice.wake(now)

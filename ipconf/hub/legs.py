@@ -54,6 +54,8 @@ class Leg(ABC):
         self.name = name
         """Goes before what people on it announce; "" for none."""
         self.role = role
+        self.known_as = identity
+        """What it was called before its people left."""
         self.attendees: tuple[Attendee, ...] = ()
         """Who is on it, in the order of their coming."""
         self.voices: dict[object, Voice] = {}
@@ -69,8 +71,9 @@ class Leg(ABC):
 
     @property
     def display_name(self) -> str:
-        """Of the people on it, or its own."""
-        return self.name or ", ".join(person.name for person in self.attendees) or self.identity
+        """Of the people on it, or its own; of a leg that is gone, the last one."""
+        there = ", ".join(person.name for person in self.attendees)
+        return self.name or there or self.known_as
 
     def stats(self) -> LegStats:
         """What it has counted."""
