@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from ..errors import ConfigurationError
+from ..errors import ClosedError, ConfigurationError
 from ..model import MediaType
 from .rtp_wire import (
     ABS_SEND_TIME_URI,
+    HEADER_SIZE,
     HeaderExtensions,
     RtpPacket,
     compose_extension,
     compose_rtp,
+    pack_header,
 )
 from .session_config import Section, SessionStats
 
@@ -50,6 +53,16 @@ class ReceptionReport:
     """Session clock in seconds."""
 
 
+class SharedTail(NamedTuple):
+    """All of a packet but what differs between those it is sent to: CSRCs, extension, payload."""
+
+    first: int
+    """The first byte of the header (RFC 3550 section 5.1)."""
+    data: bytes
+    octets: int
+    """Of the payload."""
+
+
 @dataclass(slots=True)
 class _Sent:
     """A packet that might be asked for again."""
@@ -69,6 +82,7 @@ class LocalSource:
     __slots__ = (
         "feedback",
         "last_sent",
+        "left",
         "medium",
         "mid",
         "octets",
@@ -100,6 +114,8 @@ class LocalSource:
         self.feedback = frozenset[str]().union(*(f.feedback for f in section.formats))
         """RTCP feedback that the section has negotiated for any of its formats."""
         self.ssrc = 0
+        self.left = False
+        """Whether the session said goodbye."""
         self.rtx_ssrc: int | None = None
         """SSRC of our retransmissions (RFC 4588 section 4); None where none are negotiated."""
         self._extensions = extensions
@@ -197,6 +213,43 @@ class LocalSource:
             earned = self._resend_octets + len(datagram) * RESEND_SHARE
             self._resend_octets = min(earned, RESEND_BURST_OCTETS)
         return datagram
+
+    @property
+    def sharing(self) -> Hashable:
+        """Sources of which this is equal may send the same tails; None: this one cannot, now."""
+        if self._mid_packets or self._stamped or self._history is not None:
+            return None
+        return tuple(self._extensions.ids.items())
+
+    def tail(
+        self, payload: bytes, level: int, csrcs: Sequence[int], csrc_levels: Sequence[int]
+    ) -> SharedTail:
+        """What `send_shared` takes; of a source that has something to share."""
+        extension = compose_extension(self._extensions, level=level, csrc_levels=csrc_levels)
+        packet = compose_rtp(0, 0, 0, 0, payload, csrcs=csrcs, extension=extension)
+        return SharedTail(packet[0], packet[HEADER_SIZE:], len(payload))
+
+    def send_shared(
+        self, payload_type: int, timestamp: int, tail: SharedTail, now: float, marker: bool
+    ) -> bytes:
+        """The next packet, as `send` makes it, of a tail that is the same for many sources.
+
+        The way of a conference's packets: most of their cost is there once for all legs.
+        `ClosedError` once the session said goodbye.
+        """
+        if self.left:
+            raise ClosedError("the session said goodbye; make a new one to send")
+        sequence = self.sequence
+        self.sequence = (sequence + 1) & 0xFFFF
+        self.packets += 1
+        self.octets += tail.octets
+        self.last_sent = self._last_time = now
+        self._last_timestamp = timestamp
+        self._last_rate = self._rates[payload_type]
+        self._recent[sequence % _RECENT_PACKETS] = sequence << 32 | timestamp
+        self._stats.rtp_sent += 1
+        second = payload_type | 0x80 if marker else payload_type
+        return pack_header(tail.first, second, sequence, timestamp, self.ssrc) + tail.data
 
     def _compose_extension(
         self, now: float, level: int | None, voice: bool, csrc_levels: Sequence[int]

@@ -191,6 +191,8 @@ class RtcpSender:
         parts = self._parts
         silent = not parts.stats.rtp_sent and not parts.stats.rtcp_sent
         self.leaving = True
+        for source in parts.local.by_mid.values():
+            source.left = True
         self._farewells = self._say_farewell(reason)
         # One far end may tell us of hundreds of people: a flood of BYEs needs hundreds of senders.
         members = parts.timer.members + parts.timer.represented

@@ -43,6 +43,7 @@ __all__ = [
     "compose_extension",
     "compose_rtp",
     "is_rtcp",
+    "pack_header",
     "parse_rtp",
 ]
 
@@ -53,8 +54,12 @@ MAX_CSRCS = 15
 
 _HEADER = struct.Struct("!BBHII")
 _unpack_header = _HEADER.unpack_from
-_pack_header = _HEADER.pack
+pack_header = _HEADER.pack
+"""Twelve bytes of the first two, sequence number, timestamp and SSRC."""
 _unpack_block_head = struct.Struct("!HH").unpack_from
+_unpack_short_block = struct.Struct("!IBBH").unpack_from
+_SHORT_BLOCK = ONE_BYTE_PROFILE << 16 | 1  # the head of a block of one word
+_SHORT_BLOCK_END = HEADER_SIZE + 8
 _CSRCS = tuple(struct.Struct(f"!{count}I") for count in range(MAX_CSRCS + 1))
 
 
@@ -160,6 +165,14 @@ def parse_rtp(data: bytes, extensions: HeaderExtensions) -> RtpPacket:
     first, second, sequence, timestamp, ssrc = _unpack_header(data)
     if first == 0x80:  # no padding, no extension, no CSRCs: nothing else to look at
         return RtpPacket(second & 0x7F, sequence, timestamp, ssrc, data[12:], second > 127)
+    if first == 0x90 and end >= _SHORT_BLOCK_END:
+        # Nearly all sound has an extension with its level and no more (RFC 6464 section 3).
+        block, head, octet, rest = _unpack_short_block(data, HEADER_SIZE)
+        if block == _SHORT_BLOCK and head == extensions.level_head and not rest:
+            payload = data[_SHORT_BLOCK_END:]
+            packet = RtpPacket(second & 0x7F, sequence, timestamp, ssrc, payload, second > 127)
+            packet.level, packet.voice = octet & 0x7F, octet > 127
+            return packet
     if first >> 6 != 2:
         raise WireError(f"RTP version is {first >> 6}, not 2")
     csrcs: tuple[int, ...] = ()
@@ -215,7 +228,7 @@ def compose_rtp(
             f"(not {len(csrcs)}) and whole words of extension (not {len(extension)} bytes)"
         )
     try:
-        header = _pack_header(
+        header = pack_header(
             (0x90 if extension else 0x80) | len(csrcs),
             payload_type | 0x80 if marker else payload_type,
             sequence,

@@ -21,7 +21,7 @@ from ..pipelines.mix_minus import Mix, Room, mix_minus
 from ..terminals.base import Samples
 from ..ticker import AUDIO_TICKS
 from .encoders import EncoderPool
-from .legs import CallLeg, Leg, LegOutlet, LocalLeg, Said, named
+from .legs import CallLeg, Leg, LegOutlet, LocalLeg, Said, Tails, named
 from .voices import Voice
 
 MAX_NAMED = 15
@@ -236,11 +236,13 @@ class _RoomTick:
             packets = self._bridge.encoders.encode(who, hearers, block, self._number, begins)
             for leg in hearers:
                 leg.outlet.heard.append(block)
-                try:
-                    for packet in packets:
-                        leg.outlet.send(packet, said, self._now)
-                except UsageError:
-                    continue  # the call is saying goodbye
+            for packet in packets:
+                tails: Tails = {}
+                for leg in hearers:
+                    try:
+                        leg.outlet.send(packet, said, tails, self._now)
+                    except UsageError:
+                        continue  # the call is saying goodbye
 
     def _named(self, row: Row) -> Said:
         gains, talking = dict(row), self._bridge.talking

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..codecs.base import AudioWishes
+from ..engine.local_source import SharedTail
 from ..engine.reception import RemoteSource
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
@@ -33,6 +34,10 @@ PRIMING_BLOCKS = 2
 """What an encoder is primed with: 40 ms, after which a switch to it is not heard."""
 MAX_VOICES = 64
 """Sources of sound on one leg; more are not heard."""
+
+
+Tails = dict[Hashable, SharedTail]
+"""What of one packet can be the same for many, by what they have negotiated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,9 @@ class LegOutlet(PacketSource):
         """The latest blocks, with which a new encoder is primed."""
         self.moving: tuple[object, int] | None = None
         """The key of an encoder that is its own for a moment, and the last tick of that."""
-        self._talks = False
+        self.resting = True
+        """Whether nothing was sent of late: the first packet after that is marked (RFC 3551)."""
+        self._sharing: Hashable = None
 
     def begin(self, outlet: Outlet) -> None:
         super().begin(outlet)
@@ -216,7 +223,7 @@ class LegOutlet(PacketSource):
             fmt.name.lower(), fmt.clock_rate, fmt.channels, tuple(sorted(fmt.parameters.items())),
             self.wishes, settings.audio_bitrate_bps,
         )  # fmt: skip
-        self.apart = self._talks = False
+        self.apart, self.resting, self._sharing = False, True, None
         self.heard.clear()
         self.moving = None
         self._leg.row = None
@@ -227,22 +234,32 @@ class LegOutlet(PacketSource):
         """Share of the packets that the far end says it lost of late; 0 if it says nothing."""
         return 0.0 if self.outlet is None else self.outlet.reported_loss
 
-    def send(self, packet: EncodedAudio, said: Said, now: float) -> None:
-        """Send one packet of a mix."""
-        outlet = self.outlet
-        if outlet is None:
+    def send(self, packet: EncodedAudio, said: Said, tails: Tails, now: float) -> None:
+        """Send one packet of a mix; `tails` has what other legs were sent of the same one."""
+        way = self.outlet
+        if way is None:
             return  # it ended while the others were sent to
-        outlet.send(
-            packet.payload,
-            (packet.timestamp + outlet.first_timestamp) & 0xFFFFFFFF,
-            now,
-            payload_type=outlet.format.payload_type,
-            marker=not self._talks,
-            level=packet.level,
-            csrcs=said.csrcs,
-            csrc_levels=said.levels,
-        )
-        self._talks = True
+        sharing = self._sharing
+        if sharing is None:
+            sharing = self._sharing = way.sharing
+        timestamp = (packet.timestamp + way.first_timestamp) & 0xFFFFFFFF
+        marker, self.resting = self.resting, False
+        if sharing is None:  # its first packets say more than the others
+            way.send(
+                packet.payload,
+                timestamp,
+                now,
+                marker=marker,
+                level=packet.level,
+                csrcs=said.csrcs,
+                csrc_levels=said.levels,
+            )
+            return
+        tail = tails.get(sharing)
+        if tail is None:
+            tail = way.tail(packet.payload, packet.level, said.csrcs, said.levels)
+            tails[sharing] = tail
+        way.send_shared(tail, timestamp, now, marker)
 
 
 class LocalLeg(Leg):

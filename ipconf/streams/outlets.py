@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from ..engine.forwarding import ForwardedPeople
+from ..engine.local_source import SharedTail
 from ..engine.session_config import PayloadFormat
 from ..model import CallSettings
 
@@ -21,6 +22,8 @@ class StreamOutlet:
         "_channel",
         "_mid",
         "_sent",
+        "_source",
+        "_transmit",
         "first_timestamp",
         "format",
         "riding",
@@ -43,17 +46,37 @@ class StreamOutlet:
         self.settings = settings
         self._channel = channel
         self._mid = agreed.mid
+        self._source = channel.session.local(agreed.mid)
+        self._transmit = channel.transport.send
         self._sent = sent
 
     @property
     def reported_loss(self) -> float:
         """Share of the packets, 0..1, that the far end lost of late, the worst of its reports."""
-        reports = self._channel.session.local(self._mid).reports.values()
+        reports = self._source.reports.values()
         return max((report.fraction_lost for report in reports), default=0.0)
 
     def forward(self, people: ForwardedPeople, leg: Hashable) -> None:
         """Tell the far end of the people of a conference, but for those on `leg`."""
         self._channel.forward(people, leg)
+
+    @property
+    def sharing(self) -> Hashable:
+        """Outlets of which this is equal can send the same tails; None: this one cannot, now."""
+        return self._source.sharing
+
+    def tail(
+        self, payload: bytes, level: int, csrcs: Sequence[int], csrc_levels: Sequence[int]
+    ) -> SharedTail:
+        """Everything of a packet that all outlets of equal `sharing` can send."""
+        return self._source.tail(payload, level, csrcs, csrc_levels)
+
+    def send_shared(self, tail: SharedTail, timestamp: int, now: float, marker: bool) -> None:
+        """Send one packet now; `timestamp` has 32 bits."""
+        self._transmit(
+            self._source.send_shared(self.format.payload_type, timestamp, tail, now, marker)
+        )
+        self._sent()
 
     def send(
         self,
@@ -61,7 +84,6 @@ class StreamOutlet:
         timestamp: int,
         now: float,
         *,
-        payload_type: int,
         marker: bool = False,
         level: int | None = None,
         csrcs: Sequence[int] = (),
@@ -69,7 +91,7 @@ class StreamOutlet:
     ) -> None:
         """Send one packet now; `timestamp` has 32 bits, levels are 0 (loudest) .. 127."""
         self._channel.send(
-            self._mid, payload_type, timestamp, payload, now,
+            self._mid, self.format.payload_type, timestamp, payload, now,
             marker=marker, level=level, csrcs=csrcs, csrc_levels=csrc_levels,
         )  # fmt: skip
         self._sent()

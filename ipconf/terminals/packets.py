@@ -11,6 +11,7 @@ from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 from ..engine.forwarding import ForwardedPeople
+from ..engine.local_source import SharedTail
 from ..engine.reception import RemoteSource
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
@@ -61,13 +62,24 @@ class Outlet(Protocol):
         timestamp: int,
         now: float,
         *,
-        payload_type: int,
         marker: bool,
         level: int | None,
         csrcs: Sequence[int],
         csrc_levels: Sequence[int],
     ) -> None:
         """Send one packet now; `timestamp` has 32 bits, levels are 0 (loudest) .. 127."""
+
+    @property
+    def sharing(self) -> Hashable:
+        """Outlets of which this is equal can send the same tails; None: this one cannot, now."""
+
+    def tail(
+        self, payload: bytes, level: int, csrcs: Sequence[int], csrc_levels: Sequence[int]
+    ) -> SharedTail:
+        """Everything of a packet that all outlets of equal `sharing` can send."""
+
+    def send_shared(self, tail: SharedTail, timestamp: int, now: float, marker: bool) -> None:
+        """Send one packet now, made of such a tail."""
 
 
 class PacketSource(Terminal, ABC):
