@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 from conference_lab import Ear, meeting
@@ -259,3 +261,24 @@ async def test_who_returns_on_a_new_transport_is_the_same_and_as_muted_as_before
         assert joined.attendee is a and a.present and there.conference.is_muted(a)
         assert set(there.conference.attendees) == set(people)
         await there.hears("B", "")
+
+
+@scenario()
+async def test_a_room_in_which_nobody_talks_rests_and_wakes_up() -> None:
+    async with meeting("AB") as there:
+        await there.hear_each_other()
+        for name in "AB":
+            there.conference.mute(there[name].leg)
+        (channel,) = there["A"].leg.call._media.channels
+
+        async def packets_in_a_second() -> int:
+            before = channel.session.stats.rtp_sent
+            await asyncio.sleep(1)
+            return channel.session.stats.rtp_sent - before
+
+        async with asyncio.timeout(10):
+            while await packets_in_a_second() > 4:
+                pass
+        there.conference.mute(there["B"].leg, False)
+        await there.hears("A", "B")
+        assert await packets_in_a_second() > 40
