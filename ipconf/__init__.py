@@ -10,6 +10,8 @@ from .conference import Conference
 from .errors import IpconfError
 from .event_hub import EventStream
 from .events import Event, TerminalEvent
+from .hub.legs import CallLeg, Leg, LocalLeg
+from .hub.people import Attendee, Role
 from .model import (
     CallSettings,
     CallState,
@@ -40,7 +42,9 @@ from .tsp.loopback import LoopbackTsp
 from .tsp.socket import SocketTsp
 
 __all__ = [
+    "Attendee",
     "Call",
+    "CallLeg",
     "CallSettings",
     "CallState",
     "CallStats",
@@ -58,6 +62,8 @@ __all__ = [
     "IceServer",
     "Identity",
     "IpconfError",
+    "Leg",
+    "LocalLeg",
     "LocalParticipant",
     "LoopbackTsp",
     "MediaServiceProvider",
@@ -73,6 +79,7 @@ __all__ = [
     "PayloadRecorder",
     "PayloadTerminal",
     "RenderTerminal",
+    "Role",
     "SdesType",
     "SocketTsp",
     "Stream",

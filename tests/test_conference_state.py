@@ -162,6 +162,7 @@ async def test_a_program_takes_part_without_a_network() -> None:
         await there.conference.remove(leg)
         for name in "AB":
             await eventually(lambda n=name: "Robot" not in there[n].knows)
+            await eventually(lambda n=name: there[n].ear.levels([2000])[2000] < -60)
         assert not ear.in_use
 
 

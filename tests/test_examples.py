@@ -15,6 +15,14 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 LIMIT_S = 60.0
 
 SAYS = {
+    "conference.py": [
+        "Ann hears Bob and Cho",
+        "Bob hears Ann and Cho",
+        "Cho hears Ann and Bob",
+        "Ann is muted: Bob hears Cho",
+        "A robot joins: Bob hears Cho and Robot",
+        "It has left: Bob hears Cho",
+    ],
     "custom_terminal.py": ["metronome: beat 1", "metronome: beat 2", "metronome: beat 3"],
     "softphone.py": [
         "Alice: call 1 was not connected: Bob is busy",

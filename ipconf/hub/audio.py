@@ -147,7 +147,7 @@ class AudioBridge:
             samples = voice.pull(wanted.get(voice, 0.0), now) if voice.awake else None
             if samples is not None:
                 sounds.append((voice, samples))
-                if voice.tells_no_level:
+                if voice.tells_no_level and voice in wanted:
                     self.level(voice, voice.level, now)
             if voice not in wanted:
                 voice.sleep()

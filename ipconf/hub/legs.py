@@ -20,7 +20,7 @@ from ..pipelines.audio_sender import EncodedAudio
 from ..stats import CallStats
 from ..terminals.base import CaptureTerminal, RenderTerminal, Samples, Terminal
 from ..terminals.faults import as_error, give_back, take
-from ..terminals.packets import Outlet, PacketSink, PacketSource
+from ..terminals.packets import Outlet, PacketSink, PacketSource, PacketTaker
 from ..ticker import FAULTS
 from .people import Attendee, Role
 from .stats import LegStats
@@ -165,9 +165,11 @@ class LegInlet(PacketSink):
             voice = self._admit(packet.source)
             if voice is None:
                 return
-        level = voice.take(packet, now)  # type: ignore[attr-defined]
-        if level is not None:
-            self._bridge.level(voice, level, now)
+        voice.take(packet, now)  # type: ignore[attr-defined]
+
+    def taker(self, source: RemoteSource) -> PacketTaker:
+        voice = self._leg.voices.get(source)
+        return voice.take if isinstance(voice, RemoteVoice) else self.packet_arrived
 
     def _admit(self, source: RemoteSource | None) -> Voice | None:
         leg = self._leg

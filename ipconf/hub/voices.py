@@ -97,33 +97,35 @@ class RemoteVoice(Voice):
     def __init__(self, leg: Leg, source: RemoteSource, formats: tuple[PayloadFormat, ...]) -> None:
         super().__init__(leg)
         self.source = source
+        self._tell_level = leg.conference.bridge.level
         self._formats = formats
         self._by_type = {f.payload_type: f for f in formats if has_codec(f)}
         self._receiver: AudioReceiver | None = None
-        self._recent: deque[tuple[RtpPacket, float]] = deque(maxlen=KEPT_PACKETS)
+        self._recent: deque[RtpPacket] = deque(maxlen=KEPT_PACKETS)
         self._probers: dict[int, AudioDecoder] = {}
         self._until_probe = 0
 
-    def take(self, packet: RtpPacket, now: float) -> int | None:
-        """A packet of it has come; its level, if that is known or this packet was probed for it."""
-        if self._receiver is not None:
-            self._receiver.push(packet, now)
+    def take(self, packet: RtpPacket, now: float) -> None:
+        """A packet of it has come; of most it is only told how loud it is."""
+        if self._receiver is None:
+            self._recent.append(packet)
         else:
-            self._recent.append((packet, now))
-        if packet.level is not None:
-            self.level = packet.level
-            return packet.level
-        if self._receiver is not None:
-            return None  # it is known when it is pulled
-        self._until_probe -= 1
-        return self._probe(packet) if self._until_probe < 0 else None
+            self._receiver.push(packet, now)
+        level = packet.level
+        if level is not None:
+            self.level = level
+            self._tell_level(self, level, now)
+        elif self._receiver is None:  # else it is known when it is pulled
+            self._until_probe -= 1
+            if self._until_probe < 0:
+                self._probe(packet, now)
 
-    def _probe(self, packet: RtpPacket) -> int | None:
+    def _probe(self, packet: RtpPacket, now: float) -> None:
         """How loud a packet is by itself: of Opus its beginning is wrong, but not its level."""
         number = packet.payload_type
         payload_format = self._by_type.get(number)
         if payload_format is None or not packet.payload:
-            return None
+            return
         cheap = payload_format.name.lower() in CHEAP_CODECS
         self._until_probe = 0 if cheap else PROBE_PERIOD - 1
         try:
@@ -131,8 +133,8 @@ class RemoteVoice(Voice):
                 self._probers[number] = create_audio_decoder(payload_format)
             self.level = level_of(self._probers[number].decode(packet.payload))
         except MediaError:
-            return None
-        return self.level
+            return
+        self._tell_level(self, self.level, now)
 
     @property
     def tells_no_level(self) -> bool:
@@ -145,8 +147,8 @@ class RemoteVoice(Voice):
             except MediaError:
                 self.failed += 1
                 return
-            for packet, arrived_at in self._recent:
-                self._receiver.push(packet, arrived_at)
+            for packet in self._recent:
+                self._receiver.push(packet, packet.arrival)
             self._recent.clear()
         self.awake = True
 
