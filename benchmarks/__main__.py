@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [--only NAME] [--json FILE]`: measure, print the table."""
+"""`python -m benchmarks [--quick|--full] [--only NAME] [--json FILE]`: measure, print the table."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from . import (
     bench_audio,
     bench_calls,
+    bench_conference,
     bench_delay,
     bench_media,
     bench_recording,
@@ -28,13 +29,16 @@ BENCHMARKS: dict[str, Callable[[Plan], AsyncIterator[Row]]] = {
     "transport": bench_transport.run,
     "delay": bench_delay.run,
     "calls": bench_calls.run,
+    "conference": bench_conference.run,
 }
 """In this order; the names are those of `--only`."""
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short run of each: no evidence")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--quick", action="store_true", help="one short run of each: no evidence")
+    extent.add_argument("--full", action="store_true", help="conferences of all sizes as well")
     parser.add_argument(
         "--only",
         action="append",
@@ -63,7 +67,10 @@ def main() -> int:
     """Exit status 1 if something did not work; a goal that was missed is no error."""
     arguments = _arguments()
     rows, failures = asyncio.run(
-        _run(arguments.only or list(BENCHMARKS), Plan(quick=arguments.quick))
+        _run(
+            arguments.only or list(BENCHMARKS),
+            Plan(quick=arguments.quick, full=arguments.full),
+        )
     )
     show(rows)
     if arguments.json is not None:

@@ -118,7 +118,7 @@ class Load:
         return [
             {
                 "packets": leg.received,
-                "tone": bool(leg.kept) and is_tone(decode(leg.kept), tone_hz(number)),
+                "tone": _hears(leg, tone_hz(number)),
                 "sent": leg.sent,
             }
             for number, leg in enumerate(self._legs)
@@ -129,6 +129,11 @@ class Load:
             self._playing.cancel()
         for leg in self._legs:
             await leg.close()
+
+
+def _hears(leg: Leg, frequency_hz: int) -> bool:
+    payloads = [packet.payload for packet in leg.kept]
+    return bool(payloads) and is_tone(decode(payloads), frequency_hz)
 
 
 if __name__ == "__main__":

@@ -15,16 +15,16 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
+from ipconf.load.processes import Broken
+
+__all__ = ["Broken", "Plan", "Row", "attempt", "environment", "number", "show", "write"]
+
 T = TypeVar("T")
 
 ATTEMPTS = 3
 """A machine that is busy with something else may spoil a measurement or two."""
 MESSAGE_CHARACTERS = 300
 """Of what went wrong, as much as is shown when it is tried again."""
-
-
-class Broken(Exception):
-    """What was measured did not do its work, so the numbers mean nothing."""
 
 
 async def attempt(measure: Callable[[], Awaitable[T]]) -> T:
@@ -59,6 +59,8 @@ class Plan:
     """How much is measured."""
 
     quick: bool = False
+    full: bool = False
+    """Everything, however long it takes."""
 
     @property
     def runs(self) -> int:

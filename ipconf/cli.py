@@ -1,4 +1,4 @@
-"""The command line: `ipconf demo`."""
+"""The command line: `ipconf demo`, `ipconf load`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import contextlib
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
@@ -16,19 +15,10 @@ from pathlib import Path
 from rich.console import Console
 
 from . import __version__
-from .demo.director import Director
-from .demo.headless import LinePrinter
-from .demo.log import DemoLog
-from .demo.story import (
-    DEFAULT_DURATION_S,
-    MAX_DURATION_S,
-    MAX_LOSS_PERCENT,
-    MIN_DURATION_S,
-    Story,
-)
-from .demo.summary import print_files, print_summary
-from .demo.verdict import Check, judge
-from .demo.view import LiveView
+from .demo.conference.script import MAX_PARTIES
+from .demo.show import Show, make_show
+from .demo.story import MAX_LOSS_PERCENT
+from .load.command import add_load
 
 INTERRUPTED = 130
 """The exit code of a program that Ctrl-C ended: 128 and the number of the signal."""
@@ -39,25 +29,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # rather a question mark than no demo
     options = _parser().parse_args(arguments)
-    log = DemoLog.empty(Story(options.duration, options.loss), options.record)
     try:
-        _prepare(log, options.json)
+        code: int = options.run(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code
+
+
+def _demo(options: argparse.Namespace) -> int:
+    try:
+        show = make_show(options.parties, options.duration, options.loss, options.record)
+    except ValueError as exc:
+        options.parser.error(str(exc))
+    try:
+        _prepare(show, options.json)
     except OSError as exc:
         print(f"ipconf demo: cannot write there: {exc}", file=sys.stderr)
         return 2
     console = _Console(highlight=False)
+    live = console.is_terminal and not console.is_dumb_terminal and not options.headless
     try:
-        asyncio.run(_play(console, log, options.headless))
+        asyncio.run(show.play(console, live=live))
     except KeyboardInterrupt:
-        print_files(console, log)
+        show.print_files(console)
         console.print("Stopped.")
-        _write(options.json, log, False, [])
+        _write(options.json, show, False)
         return INTERRUPTED
     with console.status("Listening to the recordings ..."):
-        checks = judge(log)
-    passed = all(check.passed for check in checks)
-    _write(options.json, log, passed, checks)
-    print_summary(console, log, checks)
+        passed = show.judge()
+    _write(options.json, show, passed)
+    show.print_summary(console)
     return 0 if passed else 1
 
 
@@ -69,30 +70,19 @@ class _Console(Console):
             super().on_broken_pipe()  # from now on everything goes nowhere
 
 
-async def _play(console: Console, log: DemoLog, headless: bool) -> None:
-    lines = headless or not console.is_terminal or console.is_dumb_terminal
-    async with LinePrinter(console) if lines else LiveView(console, log) as audience:
-        await Director(log, audience).play()
-
-
-def _prepare(log: DemoLog, report: Path | None) -> None:
+def _prepare(show: Show, report: Path | None) -> None:
     """See to it that everything can be written, and that nothing of another run is judged."""
-    for party in log.parties.values():
-        party.recording.parent.mkdir(parents=True, exist_ok=True)
-        party.recording.unlink(missing_ok=True)
+    for recording in show.recordings:
+        recording.parent.mkdir(parents=True, exist_ok=True)
+        recording.unlink(missing_ok=True)
     if report is not None:
         report.open("a").close()
 
 
-def _write(report: Path | None, log: DemoLog, passed: bool, checks: Sequence[Check]) -> None:
-    if report is None:
-        return
-    values = {
-        "program": f"ipconf {__version__}",
-        "passed": passed,
-        "checks": [{"passed": check.passed, **asdict(check)} for check in checks],
-    }
-    report.write_text(json.dumps(values | log.to_json(), indent=1) + "\n")
+def _write(report: Path | None, show: Show, passed: bool) -> None:
+    if report is not None:
+        values = {"program": f"ipconf {__version__}", "passed": passed, **show.report()}
+        report.write_text(json.dumps(values, indent=1) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -101,18 +91,24 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     demo = commands.add_parser(
         "demo",
-        help="two parties in two processes call each other, and you watch",
-        description="Two parties in two processes call each other over ICE and DTLS-SRTP. Exits "
-        "with 0 only if each heard and saw the other and every expected event came.",
+        help="two parties, or a conference, in processes of their own, and you watch",
+        description="Two parties in two processes call each other, or three and more meet in a "
+        "hub, over ICE and DTLS-SRTP. Exits with 0 only if everybody heard exactly whom they "
+        "should, two also saw each other, and every expected event came.",
     )
     demo.add_argument(
-        "--duration", type=_duration, default=DEFAULT_DURATION_S, metavar="SECONDS",
-        help=f"how long the call lasts, {MIN_DURATION_S:g} to {MAX_DURATION_S:g} (%(default)g)",
+        "--parties", type=int, default=2, metavar="N",
+        help=f"how many there are: 2 for a call with pictures, 3 to {MAX_PARTIES} for a "
+        "conference (%(default)s)",
+    )  # fmt: skip
+    demo.add_argument(
+        "--duration", type=_number, metavar="SECONDS",
+        help="how long it lasts, within limits that depend on the parties (30 for two)",
     )  # fmt: skip
     demo.add_argument(
         "--loss", type=_loss, default=0.0, metavar="PERCENT",
-        help="share of all datagrams that Bob's network loses, each way, up to "
-        f"{MAX_LOSS_PERCENT:g} (%(default)g)",
+        help="share of all datagrams that Bob's network loses, in a conference everybody's, each "
+        f"way, up to {MAX_LOSS_PERCENT:g} (%(default)g)",
     )  # fmt: skip
     demo.add_argument(
         "--record", type=Path, default=Path("recordings", f"{datetime.now():%Y-%m-%d-%H%M%S}"),
@@ -124,17 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--json", type=Path, metavar="FILE", help="write all events, statistics and checks there"
     )
+    demo.set_defaults(run=_demo, parser=demo)
+    add_load(commands)
     return parser
-
-
-def _duration(text: str) -> float:
-    seconds = _number(text)
-    if not MIN_DURATION_S <= seconds <= MAX_DURATION_S:
-        raise argparse.ArgumentTypeError(
-            f"{text} seconds: everything that happens takes {MIN_DURATION_S:g} s or more; "
-            f"give {MIN_DURATION_S:g} to {MAX_DURATION_S:g}"
-        )
-    return seconds
 
 
 def _loss(text: str) -> float:

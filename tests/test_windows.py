@@ -284,3 +284,13 @@ def test_a_recorder_alone_follows_who_talks(lab: Lab) -> None:
     assert shown(lab, [tape]) == [bob.number]
     lab.stream.unselect_terminal(tape)
     assert not lab.stream.query(Windows).shown
+
+
+def test_windows_that_nobody_needs_show_the_leader_until_somebody_comes(lab: Lab) -> None:
+    windows = lab.windows(3)
+    (ann,) = people(lab, "ann")
+    assert shown(lab, windows) == [ann.number] * 3
+    (bob,) = people(lab, "bob")
+    one, other, third = shown(lab, windows)
+    assert (one, other) == (ann.number, bob.number)
+    assert third in (one, other)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
+from .actors import EXIT_TIMEOUT_S, Actor, end_all, perform_while
 from .log import DemoLog, Entry, PartyLog
 from .story import ALICE, BOB, MEMBER_TIMEOUT_S, ROLES, Role, Scene
 
@@ -17,11 +15,6 @@ CONNECT_TIMEOUT_S = 40.0
 """Two interpreters start, and a call may take its 30 s to connect."""
 FAREWELL_TIMEOUT_S = MEMBER_TIMEOUT_S + 2.0
 """A BYE that got lost on the way is followed by a timeout."""
-EXIT_TIMEOUT_S = 10.0
-"""For a party to complete its file."""
-MAX_LINE_BYTES = 1 << 20
-MAX_COMPLAINTS = 50
-"""The latest lines of a party's standard error are kept."""
 
 
 class Audience(Protocol):
@@ -43,7 +36,7 @@ class Director:
     def __init__(self, log: DemoLog, audience: Audience) -> None:
         self.log = log
         self._audience = audience
-        self._processes: dict[str, Process] = {}
+        self._actors = {key: Actor(party.complaints) for key, party in log.parties.items()}
         self._port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._connected_at: dict[str, float] = {}
         self._began = asyncio.Event()
@@ -58,38 +51,26 @@ class Director:
         try:
             for role in ROLES:
                 await self._start(role)
-            tasks = [
-                asyncio.create_task(read(party))
-                for party in self.log.parties.values()
-                for read in (self._listen, self._keep_complaints)
-            ]
-            await self._perform_while(tasks)
+            for key, party in self.log.parties.items():
+                told = partial(self._told, party)
+                tasks.append(asyncio.create_task(self._actors[key].listen(told)))
+                tasks.append(asyncio.create_task(self._actors[key].keep_complaints()))
+            if not await perform_while(tasks, asyncio.create_task(self._perform())):
+                self.log.failure = "a party's process ended before the story did"
         finally:
-            await self._end()
+            if not await end_all(self._actors.values()):
+                late = f"a party was not gone in {EXIT_TIMEOUT_S:g} s"
+                self.log.failure = self.log.failure or late
             await asyncio.gather(*tasks)
             if not self._began.is_set():
                 self._begin(self._held[0][1]["at"] if self._held else 0.0)
 
-    async def _perform_while(self, listeners: list[asyncio.Task[None]]) -> None:
-        story = asyncio.create_task(self._perform())
-        try:
-            await asyncio.wait([story, *listeners], return_when=asyncio.FIRST_COMPLETED)
-            if story.done():
-                story.result()
-                return
-            self.log.failure = "a party's process ended before the story did"
-        finally:
-            story.cancel()
-            await asyncio.gather(story, return_exceptions=True)
-
     async def _start(self, role: Role) -> None:
         party = self.log.parties[role.key]
         loss_percent = self.log.story.loss_percent if role == BOB else 0.0
-        self._processes[role.key] = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", f"{__package__}.party", role.key, str(party.recording),
-            "--loss", str(loss_percent),
-            stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=MAX_LINE_BYTES,
-            start_new_session=True,  # Ctrl-C is for us; the parties complete their files
+        await self._actors[role.key].start(
+            "-m", f"{__package__}.party", role.key, str(party.recording), "--loss",
+            str(loss_percent),
         )  # fmt: skip
 
     # -- the story
@@ -97,7 +78,7 @@ class Director:
     async def _perform(self) -> None:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                self._order(ALICE, {"order": "dial", "port": await self._port})
+                self._actors[ALICE.key].order({"order": "dial", "port": await self._port})
                 await self._began.wait()
         except TimeoutError:
             self.log.failure = f"the parties were not connected within {CONNECT_TIMEOUT_S:g} s"
@@ -107,32 +88,14 @@ class Director:
         for scene in self.log.story.scenes:
             await asyncio.sleep(self._began_at + scene.at_s - now())
             self._audience.scene_began(scene)
-            self._order(scene.role, scene.order)
+            self._actors[scene.role.key].order(scene.order)
         self._played = True
         with contextlib.suppress(TimeoutError):  # the verdict will miss what did not come
             async with asyncio.timeout(FAREWELL_TIMEOUT_S):
                 for over in self._over.values():
                     await over.wait()
 
-    def _order(self, role: Role, order: Mapping[str, Any]) -> None:
-        stdin = self._processes[role.key].stdin
-        assert stdin is not None
-        stdin.write(json.dumps(order).encode() + b"\n")
-
     # -- what the parties tell
-
-    async def _listen(self, party: PartyLog) -> None:
-        stdout = self._processes[party.role.key].stdout
-        assert stdout is not None
-        while line := await stdout.readline():
-            self._told(party, json.loads(line))
-
-    async def _keep_complaints(self, party: PartyLog) -> None:
-        stderr = self._processes[party.role.key].stderr
-        assert stderr is not None
-        while line := await stderr.readline():
-            party.complaints.append(line.decode(errors="replace").rstrip())
-            del party.complaints[:-MAX_COMPLAINTS]
 
     def _told(self, party: PartyLog, message: Entry) -> None:
         match message.pop("kind"):
@@ -174,21 +137,3 @@ class Director:
             party.events.append(event)
             self._audience.event_came(party.role, event)
         self._held.clear()
-
-    # -- the end
-
-    async def _end(self) -> None:
-        """The end of its input makes a party leave; one that does not is made to."""
-        for process in self._processes.values():
-            assert process.stdin is not None
-            process.stdin.close()
-        try:
-            async with asyncio.timeout(EXIT_TIMEOUT_S):
-                for process in self._processes.values():
-                    await process.wait()
-        except TimeoutError:
-            self.log.failure = self.log.failure or f"a party was not gone in {EXIT_TIMEOUT_S:g} s"
-            for process in self._processes.values():
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()

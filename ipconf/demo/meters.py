@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from rich.text import Text
@@ -15,6 +16,8 @@ QUIETEST_DBOV = -60
 """The left end of a level bar; the right end is 0 dBov."""
 LOUD_DBOV = -15
 TOO_LOUD_DBOV = -6
+FALL_DB = 3
+"""How far a level falls from one drawing to the next, 24 dB a second."""
 EMPTY = "bright_black"
 Loss = tuple[float | None, int]
 """A fraction of one, where it is known, and the packets that it is about."""
@@ -127,14 +130,34 @@ def bit_rate(bps: float | None) -> str:
 
 def timeline(story: Story, now_s: float, width: int) -> Text:
     """The whole story as a bar: what has passed is bright, the outage is red, the mute yellow."""
+
+    def colour(at_s: float) -> str:
+        if story.mute.start_s <= at_s < story.mute.end_s:
+            return "yellow"
+        return "red" if story.outage.start_s <= at_s < story.outage.end_s else "green"
+
+    return progress(story.duration_s, now_s, width, colour)
+
+
+def progress(duration_s: float, now_s: float, width: int, colour: Callable[[float], str]) -> Text:
+    """A stretch of time as a bar, each second in its colour; what has passed is bright."""
     bar = Text()
     for cell in range(width):
-        at_s = (cell + 0.5) / width * story.duration_s
-        colour = "green"
-        if story.mute.start_s <= at_s < story.mute.end_s:
-            colour = "yellow"
-        elif story.outage.start_s <= at_s < story.outage.end_s:
-            colour = "red"
+        at_s = (cell + 0.5) / width * duration_s
         passed = at_s <= now_s
-        bar.append("━" if passed else "─", colour if passed else f"dim {colour}")
+        bar.append("━" if passed else "─", colour(at_s) if passed else f"dim {colour(at_s)}")
     return bar
+
+
+class Needles:
+    """Levels that rise at once and fall slowly, as a needle does."""
+
+    def __init__(self) -> None:
+        self._levels: dict[Hashable, int] = {}
+
+    def hold(self, key: Hashable, row: Row) -> Row:
+        """The row with the level that its needle shows."""
+        before = self._levels.get(key, QUIETEST_DBOV)
+        level = QUIETEST_DBOV if row.level_dbov is None else row.level_dbov
+        row.level_dbov = self._levels[key] = max(level, before - FALL_DB)
+        return row

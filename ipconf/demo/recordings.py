@@ -75,7 +75,7 @@ class Sound:
     """
 
     def __init__(self, path: Path) -> None:
-        with _opened(path) as container:
+        with opened(path) as container:
             if not container.streams.audio:
                 raise MediaError(f"there is no sound in {path}")
             resampler = av.AudioResampler("s16", "mono", AUDIO_RATE_HZ, AUDIO_FRAME_SAMPLES)
@@ -141,7 +141,7 @@ def looks(path: Path, far: Role, own: Role) -> list[Look]:
 
     Raises MediaError for a file without pictures.
     """
-    with _opened(path) as container:
+    with opened(path) as container:
         if not container.streams.video:
             raise MediaError(f"there is no picture in {path}")
         stream = container.streams.video[0]
@@ -177,7 +177,8 @@ def _picture_of(role: Role, width: int, height: int) -> av.VideoFrame:
     return frame
 
 
-def _opened(path: Path) -> av.container.InputContainer:
+def opened(path: Path) -> av.container.InputContainer:
+    """A media file to read; MediaError where that cannot be."""
     try:
         return av.open(str(path))
     except (OSError, ValueError, av.FFmpegError) as exc:

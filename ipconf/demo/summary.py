@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -26,24 +26,34 @@ def print_summary(console: Console, log: DemoLog, checks: Sequence[Check]) -> No
     console.print(_numbers(log))
     console.print()
     console.print(_answers(checks))
+    styled = {key: (party.role.name, ROLE_STYLES[key]) for key, party in log.parties.items()}
+    failed = print_faults(console, checks, styled)
+    print_files(console, log)
+    sentence = "PASSED: each party heard and saw the other, and every expected event came"
+    print_end(console, failed, len(checks), sentence)
+
+
+def print_faults(
+    console: Console, checks: Sequence[Check], styled: Mapping[str, tuple[str, str]]
+) -> int:
+    """What is wrong, by checks; returns how many failed. `styled`: names and styles by party."""
     failed = [check for check in checks if not check.passed]
     for check in failed:
-        role = log.parties[check.party].role
-        console.print(
-            Text.assemble(
-                ("✗ ", "bold red"), (role.name, ROLE_STYLES[role.key]), f": {check.question}"
-            )
-        )
+        question = f": {check.question}"
+        console.print(Text.assemble(("✗ ", "bold red"), styled[check.party], question))
         left_out = len(check.faults) - MAX_FAULTS
         for fault in check.faults[-MAX_FAULTS:]:
             console.print(Padding(Text(fault), (0, 0, 0, 4), expand=False))
         if left_out > 0:
             console.print(f"    ... and {left_out} before that, see --json")
-    print_files(console, log)
+    return len(failed)
+
+
+def print_end(console: Console, failed: int, checks: int, sentence: str) -> None:
+    """The last line; the sentence is for when nothing failed."""
     if failed:
-        console.print(f"FAILED: {len(failed)} of {len(checks)} checks", style="bold red")
+        console.print(f"FAILED: {failed} of {checks} checks", style="bold red")
     else:
-        sentence = "PASSED: each party heard and saw the other, and every expected event came"
         console.print(sentence, style="bold green", soft_wrap=True)
 
 
@@ -61,7 +71,7 @@ def print_files(console: Console, log: DemoLog) -> None:
 
 
 def _numbers(log: DemoLog) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False, header_style="bright_black")
+    table = plain_table()
     table.add_column("before the farewell")
     for role in ROLES:
         table.add_column(role.name, justify="right", header_style=ROLE_STYLES[role.key])
@@ -100,15 +110,24 @@ def _loss(arrived: Entry) -> str:
 
 
 def _answers(checks: Sequence[Check]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False, header_style="bright_black")
+    table = plain_table()
     table.add_column("checked")
     for role in ROLES:
         table.add_column(role.name, header_style=ROLE_STYLES[role.key])
     answers: dict[str, dict[str, Text]] = {}
     for check in checks:
-        mark = Text("✓ ", "green") if check.passed else Text("✗ ", "bold red")
-        found = check.found if check.passed else "no, see below"
-        answers.setdefault(check.question, {})[check.party] = mark.append(found, "default")
+        answers.setdefault(check.question, {})[check.party] = mark(check.passed, check.found)
     for question, by_party in answers.items():
         table.add_row(question, *(by_party.get(role.key, Text("")) for role in ROLES))
     return table
+
+
+def mark(passed: bool, found: str) -> Text:
+    """An answer: what was found, where that is as it should be."""
+    sign = Text("✓ ", "green") if passed else Text("✗ ", "bold red")
+    return sign.append(found if passed else "no, see below", "default")
+
+
+def plain_table() -> Table:
+    """A table with a line under its headings."""
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False, header_style="bright_black")

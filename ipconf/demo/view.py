@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from typing import Self
-
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.layout import Layout
-from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -16,7 +11,7 @@ from rich.text import Text
 from .log import DemoLog, Entry
 from .meters import (
     LEVEL_CELLS,
-    QUIETEST_DBOV,
+    Needles,
     Row,
     bit_rate,
     level_bar,
@@ -27,21 +22,16 @@ from .meters import (
     person_row,
     timeline,
 )
+from .screen import Screen
 from .sentences import ROLE_STYLES, event_line, scene_line
 from .story import ROLES, Role, Scene
 
-REFRESH_S = 0.125
-FALL_DB = 3
-"""How far a level falls from one drawing to the next, 24 dB a second."""
 WIDE_COLUMNS = 164
 """From here on the two parties fit side by side."""
 NARROW_COLUMNS = 76
 """Below that there is no room for names and all numbers."""
-HEADER_ROWS = 3
 PARTY_ROWS = 5
 """Frame, headings, the party itself and the other one."""
-TICKER_LINES = 200
-"""More than a screen is high."""
 TECHNICAL = {
     "NewSubStream", "SubStreamMapped", "SubStreamUnmapped", "SubStreamRemoved", "StreamActive",
     "StreamInactive", "NewStream", "FileTerminalEvent", "LocalTalking", "LocalSilent",
@@ -49,50 +39,28 @@ TECHNICAL = {
 """Events that the panels show already, or that would crowd out the people."""
 
 
-class LiveView:
+class LiveView(Screen):
     """An audience (`director.Audience`) that draws; `async with` shows it on the terminal."""
 
     def __init__(self, console: Console, log: DemoLog) -> None:
-        self._console = console
+        super().__init__(console, "Two processes start and call each other")
         self._log = log
-        self._live = Live(self, console=console, screen=True, auto_refresh=False)
-        self._refresher: asyncio.Task[None] | None = None
-        self._began_at: float | None = None
-        self._caption = "Two processes start and call each other"
-        self._ticker: deque[Text] = deque(maxlen=TICKER_LINES)
         self._gone: dict[str, Row | None] = dict.fromkeys(self._log.parties)
-        self._levels: dict[tuple[str, str], int] = {}
+        self._needles = Needles()
         self._talks = dict.fromkeys(self._log.parties, False)
-
-    async def __aenter__(self) -> Self:
-        self._live.start()
-        self._refresher = asyncio.create_task(self._refresh())
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        if self._refresher is not None:
-            self._refresher.cancel()
-            await asyncio.gather(self._refresher, return_exceptions=True)
-        self._live.stop()
-
-    async def _refresh(self) -> None:
-        while True:
-            self._live.refresh()
-            await asyncio.sleep(REFRESH_S)
 
     # -- what the director tells
 
     def connected(self) -> None:
-        self._began_at = asyncio.get_running_loop().time()
-        self._caption = "Alice and Bob are connected"
+        self.begin("Alice and Bob are connected")
 
     def scene_began(self, scene: Scene) -> None:
-        self._caption = scene.caption
-        self._ticker.append(scene_line(scene))
+        self.caption = scene.caption
+        self.ticker.append(scene_line(scene))
 
     def event_came(self, role: Role, event: Entry) -> None:
         if event["event"] not in TECHNICAL:
-            self._ticker.append(event_line(role, event))
+            self.ticker.append(event_line(role, event))
         match event["event"]:
             case "LocalTalking" | "LocalSilent":
                 self._talks[role.key] = event["event"] == "LocalTalking"
@@ -111,33 +79,14 @@ class LiveView:
         parties = Layout(size=PARTY_ROWS * (1 if wide else 2))
         panels = [Layout(self._party(role), size=None if wide else PARTY_ROWS) for role in ROLES]
         (parties.split_row if wide else parties.split_column)(*panels)
-        rows = max(1, self._console.height - HEADER_ROWS - (parties.size or 0) - 2)
-        ticker = Group(*list(self._ticker)[-rows:])
-        screen = Layout()
-        screen.split_column(
-            Layout(self._header(), size=HEADER_ROWS),
-            parties,
-            Layout(Panel(ticker, title="events", title_align="left", border_style="bright_black")),
-        )
-        return screen
+        return self.screen(self._header(), parties, parties.size or 0)
 
     def _header(self) -> RenderableType:
-        now_s = 0.0
-        if self._began_at is not None:
-            now_s = asyncio.get_running_loop().time() - self._began_at
-        story, width = self._log.story, self._console.width
-        title = Text.assemble(
-            (" ipconf demo", "bold"), ("   two processes, ICE and DTLS-SRTP", "dim"), no_wrap=True
-        )
+        story = self._log.story
         loss = f"{story.loss_percent:g} % loss   " if story.loss_percent else ""
-        clock = Text(f"{loss}{min(now_s, story.duration_s):.0f} s of {story.duration_s:.0f} s ")
-        top = Table.grid(expand=True)
-        top.add_column(no_wrap=True)
-        top.add_column(justify="right", no_wrap=True)
-        top.add_row(title, clock)
-        bar = Text(" ").append_text(timeline(story, now_s, max(1, width - 2)))
-        caption = Text(f" ▸ {self._caption}", "bold magenta", no_wrap=True, overflow="ellipsis")
-        return Group(top, bar, caption)
+        clock = f"{loss}{min(self.now_s, story.duration_s):.0f} s of {story.duration_s:.0f} s "
+        bar = timeline(story, self.now_s, self.bar_width)
+        return self.header("two processes, ICE and DTLS-SRTP", clock, bar)
 
     def _party(self, role: Role) -> RenderableType:
         party = self._log.parties[role.key]
@@ -160,11 +109,7 @@ class LiveView:
         )
 
     def _held(self, role: Role, row: Row) -> Row:
-        """The row with a level that rises at once and falls slowly, as a needle does."""
-        before = self._levels.get((role.key, row.name), QUIETEST_DBOV)
-        level = QUIETEST_DBOV if row.level_dbov is None else row.level_dbov
-        row.level_dbov = self._levels[role.key, row.name] = max(level, before - FALL_DB)
-        return row
+        return self._needles.hold((role.key, row.name), row)
 
 
 class _PeopleTable:

@@ -3,7 +3,7 @@
 Pinned people come first, in the order of their pinning; the rest of the windows go to who talked
 last (`places`). A pin is about a person, not about a source: it holds while they pause, and over a
 timeout from which they return. A recorder is no window: all recorders see the one person who would
-have the only window.
+have the only window. So do windows that nobody needs, because there are more of them than people.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class Windows:
         self._may_return = may_return
         self._places: Places[Terminal, SubStream] = Places()
         self._lead: Places[None, SubStream] = Places()
-        self._recorders: tuple[Terminal, ...] = ()
+        self._followers: tuple[Terminal, ...] = ()  # who all see the one leader
         self._pins: dict[Participant, Terminal | None] = {}
 
     @property
     def shown(self) -> Mapping[Terminal, SubStream]:
         """Who is in which window now, and before which recorder."""
         leaders = self._lead.held.values()
-        recorded = {terminal: leader for terminal in self._recorders for leader in leaders}
-        return {**self._places.held, **recorded}
+        followed = {terminal: leader for terminal in self._followers for leader in leaders}
+        return {**self._places.held, **followed}
 
     @property
     def pinned(self) -> tuple[Participant, ...]:
@@ -112,8 +112,8 @@ class Windows:
             seen.add(person)
         terminals = tuple(windows)
         self._places.settle([t for t in terminals if not t.records], ranked, now, fixed)
-        self._recorders = tuple(t for t in terminals if t.records)
-        self._lead.settle([None] if self._recorders else [], ranked, now)
+        self._followers = tuple(t for t in terminals if t not in self._places.held)
+        self._lead.settle([None] if self._followers else [], ranked, now)
 
     def _forget(self) -> None:
         for participant in tuple(self._pins):
