@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from ..pipelines.mix_minus import Mix, Room, mix_minus
 from ..terminals.base import Samples
 from ..ticker import AUDIO_TICKS
 from .encoders import EncoderPool
-from .legs import CallLeg, Leg, LegOutlet, LocalLeg, Said, Tails, named
+from .legs import CallLeg, Leg, LegOutlet, LocalLeg, Said, Tails
 from .voices import Voice
 
 MAX_NAMED = 15
@@ -100,9 +101,11 @@ class AudioBridge:
             elif self._rests(room, number):
                 _rest(listeners, due)
                 continue
-            _RoomTick(self, room, there, heard.get(room, frozenset()), held, now, due, number).run(
-                listeners
-            )
+            # Who has just been put to sleep fades out in this tick, and is not to hear that either.
+            awake = dict.fromkeys((*(v for v, _ in there), *self._awake))
+            here = [voice for voice in awake if self._hearing.is_in(voice, room)]
+            tick = _RoomTick(self, room, here, there, now, due, number)
+            tick.run(listeners, heard.get(room, frozenset()), held)
         if number % ADAPT_TICKS == 0:
             self._sounded = {r: n for r, n in self._sounded.items() if r in rooms}
             self.encoders.adapt(self.mixes, self._spare(now), number)
@@ -170,37 +173,43 @@ class _RoomTick:
         self,
         bridge: AudioBridge,
         room: str,
+        awake: Sequence[Voice],
         sounds: Sequence[Sound],
-        heard: frozenset[int],
-        held: dict[tuple[str, Row], float],
         now: float,
         due: float,
         number: int,
     ) -> None:
+        talking = bridge.talking
         self._bridge = bridge
         self._hearing = bridge._hearing
         self._room = room
-        self._voices = [voice for voice, _ in sounds]
+        self._awake = awake
         self._blocks = [block for _, block in sounds]
-        self._index = {voice.number: place for place, voice in enumerate(self._voices)}
-        self._heard_before = heard
-        self._held_before = held
+        self._index = {voice.number: place for place, (voice, _) in enumerate(sounds)}
+        # Numbers, CSRCs and levels of who is named, the loudest first; each once.
+        people = {v.attendee: v for v, _ in sounds if v.attendee is not None and v in talking}
+        loudest = sorted(people.items(), key=lambda pair: pair[1].level)
+        self._people = [(v.number, person.csrc, v.level) for person, v in loudest]
         self._now, self._due, self._number = now, due, number
         bridge._heard[room] = frozenset(self._index)
 
-    def run(self, listeners: Sequence[Leg]) -> None:
-        """Group the listeners by what they hear, mix each once, and let them hear it."""
+    def run(
+        self, listeners: Sequence[Leg], heard: frozenset[int], held: dict[tuple[str, Row], float]
+    ) -> None:
+        """Group the listeners by what they hear, mix each once, and let them hear it.
+
+        `heard` has the voices of the tick before, `held` the limiter's gains at its end.
+        """
         groups: dict[tuple[Row, Row], list[Leg]] = {}
         rows: list[tuple[str, Row]] = []  # the row before of the first of each group
         for leg, after in self._rows(listeners):
             former, leg.row = leg.row, after
-            before = after if former == after else self._carried(former, after)
+            before = after if former == after else self._carried(former, after, heard)
             group = groups.get((before, after))
             if group is None:
                 group = groups[before, after] = []
                 rows.append((self._room, former or ()))
             group.append(leg)
-        held = self._held_before
         mixes = [
             Mix(
                 self._placed(before),
@@ -220,26 +229,34 @@ class _RoomTick:
         self._bridge.mixes += len(groups)
 
     def _rows(self, listeners: Iterable[Leg]) -> Iterable[tuple[Leg, Row]]:
-        hearing, voices = self._hearing, self._voices
-        common = tuple((v.number, 0.0) for v in voices if hearing.whispers(v))
-        speaking = {voice.leg for voice in voices}
+        # Rows go by who is awake, not by whose sound is there in this very tick: what a leg hears
+        # is encoded by the same encoder all the time it talks.
+        hearing, awake = self._hearing, self._awake
+        common = tuple((v.number, 0.0) for v in awake if hearing.whispers(v))
+        own: dict[Leg, Row] = {}
+        for voice in awake:
+            own[voice.leg] = (*own.get(voice.leg, ()), (voice.number, 0.0))
         for leg in listeners:
-            if leg not in speaking and hearing.is_plain(leg):
-                yield leg, common
-            else:
-                gains = ((v.number, hearing.between(v, leg)) for v in voices)
+            if not hearing.is_plain(leg):
+                gains = ((v.number, hearing.between(v, leg)) for v in awake)
                 yield leg, tuple(pair for pair in gains if pair[1] != 1.0)
+            elif leg in own:
+                yield leg, (tuple(dict((*common, *own[leg])).items()) if common else own[leg])
+            else:
+                yield leg, common
 
-    def _carried(self, former: Row | None, after: Row) -> Row:
+    def _carried(self, former: Row | None, after: Row, heard: frozenset[int]) -> Row:
         """The gains at the beginning of the tick: as they were, for voices that were there."""
         if former is None:  # it comes now
-            return tuple((number, 0.0) for number in self._index)
-        old, new, known = dict(former), dict(after), self._heard_before
-        gains = ((n, old.get(n, 1.0) if n in known else new.get(n, 1.0)) for n in self._index)
+            return tuple((number, 0.0) for number in dict.fromkeys((*self._index, *dict(after))))
+        old, new = dict(former), dict(after)
+        numbers = dict.fromkeys((*self._index, *new))
+        gains = ((n, old.get(n, 1.0) if n in heard else new.get(n, 1.0)) for n in numbers)
         return tuple(pair for pair in gains if pair[1] != 1.0)
 
     def _placed(self, row: Row) -> tuple[tuple[int, float], ...]:
-        return tuple((self._index[number], gain) for number, gain in row)
+        index = self._index
+        return tuple((index[number], gain) for number, gain in row if number in index)
 
     def _deliver(self, legs: Sequence[Leg], block: Samples, row: Row, change: object) -> None:
         said = self._named(row)
@@ -273,6 +290,8 @@ class _RoomTick:
                         continue  # the call is saying goodbye
 
     def _named(self, row: Row) -> Said:
-        gains, talking = dict(row), self._bridge.talking
-        there = [(v, gains.get(v.number, 1.0)) for v in self._voices if v in talking]
-        return named(there, MAX_NAMED)
+        """Who is in the mix: the loudest of those who talk, as far as there is room."""
+        absent = {number for number, gain in row if not gain}
+        there = (named for named in self._people if named[0] not in absent)
+        chosen = list(islice(there, MAX_NAMED))
+        return Said(tuple(csrc for _, csrc, _ in chosen), tuple(level for _, _, level in chosen))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -353,12 +353,3 @@ class LocalLeg(Leg):
         """Give the terminals back."""
         for terminal in self.terminals:
             self.unselect_terminal(terminal)
-
-
-def named(voices: Sequence[tuple[Voice, float]], limit: int) -> Said:
-    """Who is in a mix of these voices, each with its gain there; the loudest, if they are many."""
-    heard = [voice for voice, gain in voices if gain > 0 and voice.attendee is not None]
-    if len(heard) > limit:
-        heard = sorted(heard, key=lambda voice: voice.level)[:limit]
-    people = {v.attendee.csrc: v.level for v in heard if v.attendee is not None}
-    return Said(tuple(people), tuple(people.values()))
