@@ -10,8 +10,7 @@ has chosen, who whispers to others. Most listeners share one row, and so one mix
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -20,15 +19,13 @@ from ..engine.hearing import Hearing
 from ..engine.speakers import SILENT_LEVEL
 from ..errors import UsageError
 from ..model import AUDIO_FRAME_SAMPLES
-from ..pipelines.mix_minus import Mix, Room, mix_minus
-from ..terminals.base import Samples
+from ..pipelines.mix_minus import Room
 from ..ticker import AUDIO_TICKS
 from .encoders import EncoderPool
-from .legs import CallLeg, Leg, LegOutlet, LocalLeg, Said, Tails
+from .legs import CallLeg, Leg, LegOutlet, LocalLeg, Tails
+from .rooms import Held, Mixed, RoomTick, Sound
 from .voices import Voice
 
-MAX_NAMED = 15
-"""CSRCs of one packet (RFC 3550 section 5.1)."""
 LOUD_LEVEL = 40
 """What is as loud as -40 dBov is heard, whatever it is: steady sounds are no speech, but music,
 tones and engines may be what somebody wants heard. Softer ones are, if they are speech."""
@@ -43,10 +40,6 @@ REST_TICKS = 40
 
 _SILENCE = np.zeros((AUDIO_FRAME_SAMPLES, 1), np.int16)
 
-Row = tuple[tuple[int, float], ...]
-"""Gains by the voices' numbers, where they are not 1."""
-Sound = tuple[Voice, Samples]
-
 
 class AudioBridge:
     """Mixes the legs of one conference."""
@@ -58,7 +51,7 @@ class AudioBridge:
         self._awake: dict[Voice, None] = {}
         self._loud_at: dict[Voice, float] = {}
         self._talking: frozenset[Voice] = frozenset()
-        self._held: dict[tuple[str, Row], float] = {}
+        self._held: Held = {}
         self._heard: dict[str, frozenset[int]] = {}  # voices of the latest tick, by room
         self._sounded: dict[str, int] = {}  # the latest tick in which there was sound, by room
         self._memory = Room()
@@ -104,11 +97,41 @@ class AudioBridge:
             # Who has just been put to sleep fades out in this tick, and is not to hear that either.
             awake = dict.fromkeys((*(v for v, _ in there), *self._awake))
             here = [voice for voice in awake if self._hearing.is_in(voice, room)]
-            tick = _RoomTick(self, room, here, there, now, due, number)
-            tick.run(listeners, heard.get(room, frozenset()), held)
+            tick = RoomTick(room, here, there, self._talking, self._hearing)
+            blocks = tick.mix(listeners, heard.get(room, frozenset()), held, self._memory)
+            for mixed in blocks:
+                self._deliver(mixed, now, due, number)
+            self._held |= tick.held
+            self._heard[room] = tick.heard
+            self.mixes += len(blocks)
         if number % ADAPT_TICKS == 0:
             self._sounded = {r: n for r, n in self._sounded.items() if r in rooms}
             self.encoders.adapt(self.mixes, self._spare(now), number)
+
+    def _deliver(self, mixed: Mixed, now: float, due: float, number: int) -> None:
+        """Let the legs of a mix hear it: one encoder for those of one format."""
+        encodings: dict[tuple[object, object], list[CallLeg]] = {}
+        for leg in mixed.legs:
+            if isinstance(leg, CallLeg):
+                key = leg.outlet.encoder_key(mixed.change, number)
+                encodings.setdefault(key, []).append(leg)
+            elif isinstance(leg, LocalLeg):
+                leg.hear(mixed.block, due)
+        begins = number // AUDIO_TICKS * AUDIO_FRAME_SAMPLES
+        for (encoding, moving), hearers in encodings.items():
+            # Packets that do not end with the tick are for one leg alone.
+            apart = isinstance(encoding, LegOutlet)
+            who = encoding if apart else (mixed.room, moving or mixed.row, encoding)
+            packets = self.encoders.encode(who, hearers, mixed.block, number, begins)
+            for leg in hearers:
+                leg.outlet.heard.append(mixed.block)
+            for packet in packets:
+                tails: Tails = {}
+                for leg in hearers:
+                    try:
+                        leg.outlet.send(packet, mixed.said, tails, now)
+                    except UsageError:
+                        continue  # the call is saying goodbye
 
     def _rests(self, room: str, number: int) -> bool:
         """Whether nothing is sent into a room now, because nobody has talked there for a while."""
@@ -164,134 +187,3 @@ def _rest(listeners: Iterable[Leg], due: float) -> None:
             leg.outlet.resting = True
         elif isinstance(leg, LocalLeg):
             leg.hear(_SILENCE.copy(), due)
-
-
-class _RoomTick:
-    """One tick of one room."""
-
-    def __init__(
-        self,
-        bridge: AudioBridge,
-        room: str,
-        awake: Sequence[Voice],
-        sounds: Sequence[Sound],
-        now: float,
-        due: float,
-        number: int,
-    ) -> None:
-        talking = bridge.talking
-        self._bridge = bridge
-        self._hearing = bridge._hearing
-        self._room = room
-        self._awake = awake
-        self._blocks = [block for _, block in sounds]
-        self._index = {voice.number: place for place, (voice, _) in enumerate(sounds)}
-        # Numbers, CSRCs and levels of who is named, the loudest first; each once.
-        people = {v.attendee: v for v, _ in sounds if v.attendee is not None and v in talking}
-        loudest = sorted(people.items(), key=lambda pair: pair[1].level)
-        self._people = [(v.number, person.csrc, v.level) for person, v in loudest]
-        self._now, self._due, self._number = now, due, number
-        bridge._heard[room] = frozenset(self._index)
-
-    def run(
-        self, listeners: Sequence[Leg], heard: frozenset[int], held: dict[tuple[str, Row], float]
-    ) -> None:
-        """Group the listeners by what they hear, mix each once, and let them hear it.
-
-        `heard` has the voices of the tick before, `held` the limiter's gains at its end.
-        """
-        groups: dict[tuple[Row, Row], list[Leg]] = {}
-        rows: list[tuple[str, Row]] = []  # the row before of the first of each group
-        for leg, after in self._rows(listeners):
-            former, leg.row = leg.row, after
-            before = after if former == after else self._carried(former, after, heard)
-            group = groups.get((before, after))
-            if group is None:
-                group = groups[before, after] = []
-                rows.append((self._room, former or ()))
-            group.append(leg)
-        mixes = [
-            Mix(
-                self._placed(before),
-                self._placed(after),
-                held.get((self._room, after), held.get(former, 1.0)),
-            )
-            for (before, after), former in zip(groups, rows, strict=True)
-        ]
-        channels = max((block.shape[1] for block in self._blocks), default=1)
-        blocks, gains = mix_minus(self._blocks, mixes, channels, self._bridge._memory)
-        for ((before, after), legs), block, gain in zip(groups.items(), blocks, gains, strict=True):
-            self._bridge._held[self._room, after] = gain
-            # Who comes to a mix that others hear already is given an encoder of their own while it
-            # changes, and one tick longer: then both have encoded the same, and nothing is heard.
-            joins = before != after and (after, after) in groups
-            self._deliver(legs, block, after, (before, after) if joins else None)
-        self._bridge.mixes += len(groups)
-
-    def _rows(self, listeners: Iterable[Leg]) -> Iterable[tuple[Leg, Row]]:
-        # Rows go by who is awake, not by whose sound is there in this very tick: what a leg hears
-        # is encoded by the same encoder all the time it talks.
-        hearing, awake = self._hearing, self._awake
-        common = tuple((v.number, 0.0) for v in awake if hearing.whispers(v))
-        own: dict[Leg, Row] = {}
-        for voice in awake:
-            own[voice.leg] = (*own.get(voice.leg, ()), (voice.number, 0.0))
-        for leg in listeners:
-            if not hearing.is_plain(leg):
-                gains = ((v.number, hearing.between(v, leg)) for v in awake)
-                yield leg, tuple(pair for pair in gains if pair[1] != 1.0)
-            elif leg in own:
-                yield leg, (tuple(dict((*common, *own[leg])).items()) if common else own[leg])
-            else:
-                yield leg, common
-
-    def _carried(self, former: Row | None, after: Row, heard: frozenset[int]) -> Row:
-        """The gains at the beginning of the tick: as they were, for voices that were there."""
-        if former is None:  # it comes now
-            return tuple((number, 0.0) for number in dict.fromkeys((*self._index, *dict(after))))
-        old, new = dict(former), dict(after)
-        numbers = dict.fromkeys((*self._index, *new))
-        gains = ((n, old.get(n, 1.0) if n in heard else new.get(n, 1.0)) for n in numbers)
-        return tuple(pair for pair in gains if pair[1] != 1.0)
-
-    def _placed(self, row: Row) -> tuple[tuple[int, float], ...]:
-        index = self._index
-        return tuple((index[number], gain) for number, gain in row if number in index)
-
-    def _deliver(self, legs: Sequence[Leg], block: Samples, row: Row, change: object) -> None:
-        said = self._named(row)
-        encodings: dict[tuple[object, object], list[CallLeg]] = {}
-        for leg in legs:
-            if isinstance(leg, CallLeg):
-                outlet = leg.outlet
-                if change is not None:
-                    outlet.moving = (change, self._number + AUDIO_TICKS)
-                elif outlet.moving is not None and self._number > outlet.moving[1]:
-                    outlet.moving = None
-                moving = None if outlet.moving is None else outlet.moving[0]
-                which = outlet if outlet.apart else outlet.encoding
-                encodings.setdefault((which, moving), []).append(leg)
-            elif isinstance(leg, LocalLeg):
-                leg.hear(block, self._due)
-        begins = self._number // AUDIO_TICKS * AUDIO_FRAME_SAMPLES
-        for (encoding, moving), hearers in encodings.items():
-            # Packets that do not end with the tick are for one leg alone.
-            apart = isinstance(encoding, LegOutlet)
-            who = encoding if apart else (self._room, moving or row, encoding)
-            packets = self._bridge.encoders.encode(who, hearers, block, self._number, begins)
-            for leg in hearers:
-                leg.outlet.heard.append(block)
-            for packet in packets:
-                tails: Tails = {}
-                for leg in hearers:
-                    try:
-                        leg.outlet.send(packet, said, tails, self._now)
-                    except UsageError:
-                        continue  # the call is saying goodbye
-
-    def _named(self, row: Row) -> Said:
-        """Who is in the mix: the loudest of those who talk, as far as there is room."""
-        absent = {number for number, gain in row if not gain}
-        there = (named for named in self._people if named[0] not in absent)
-        chosen = list(islice(there, MAX_NAMED))
-        return Said(tuple(csrc for _, csrc, _ in chosen), tuple(level for _, _, level in chosen))

@@ -21,7 +21,7 @@ from ..stats import CallStats
 from ..terminals.base import CaptureTerminal, RenderTerminal, Samples, Terminal
 from ..terminals.faults import as_error, give_back, take
 from ..terminals.packets import Outlet, PacketSink, PacketSource, PacketTaker
-from ..ticker import FAULTS
+from ..ticker import AUDIO_TICKS, FAULTS
 from .people import Attendee, Role
 from .stats import LegStats
 from .voices import LocalVoice, RemoteVoice, Voice
@@ -235,6 +235,19 @@ class LegOutlet(PacketSource):
     def loss(self) -> float:
         """Share of the packets that the far end says it lost of late; 0 if it says nothing."""
         return 0.0 if self.outlet is None else self.outlet.reported_loss
+
+    def encoder_key(self, change: object, number: int) -> tuple[object, object]:
+        """Which encoder is to be used in a tick: of which encoding, and for whose change.
+
+        Who comes to a mix that others hear already has an encoder of their own while it changes,
+        and one tick longer: then both have encoded the same, and the switch is not heard.
+        """
+        if change is not None:
+            self.moving = (change, number + AUDIO_TICKS)
+        elif self.moving is not None and number > self.moving[1]:
+            self.moving = None
+        which = self if self.apart else self.encoding
+        return which, None if self.moving is None else self.moving[0]
 
     def send(self, packet: EncodedAudio, said: Said, tails: Tails, now: float) -> None:
         """Send one packet of a mix; `tails` has what other legs were sent of the same one."""

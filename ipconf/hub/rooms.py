@@ -1,0 +1,132 @@
+"""What the legs in one room hear in one tick: rows of gains, and a mix for each distinct one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from ..engine.hearing import Hearing
+from ..pipelines.mix_minus import Mix, Room, mix_minus
+from ..terminals.base import Samples
+from .legs import Leg, Said
+from .voices import Voice
+
+MAX_NAMED = 15
+"""CSRCs of one packet (RFC 3550 section 5.1)."""
+
+Row = tuple[tuple[int, float], ...]
+"""Gains by the voices' numbers, where they are not 1."""
+Held = dict[tuple[str, Row], float]
+"""The limiter's gains at the end of a tick, by room and row."""
+Sound = tuple[Voice, Samples]
+
+
+class Mixed(NamedTuple):
+    """20 ms that some legs hear."""
+
+    room: str
+    row: Row
+    change: tuple[Row, Row] | None
+    """Whose mix changes in this tick to one that others hear already: from which row to which."""
+    legs: list[Leg]
+    block: Samples
+    said: Said
+
+
+class RoomTick:
+    """One tick of one room; `awake` are all voices there that are decoded, `sounds` what came."""
+
+    def __init__(
+        self,
+        room: str,
+        awake: Sequence[Voice],
+        sounds: Sequence[Sound],
+        talking: frozenset[Voice],
+        hearing: Hearing,
+    ) -> None:
+        self._room = room
+        self._awake = awake
+        self._hearing = hearing
+        self._blocks = [block for _, block in sounds]
+        self._index = {voice.number: place for place, (voice, _) in enumerate(sounds)}
+        # Numbers, CSRCs and levels of who is named, the loudest first; each once.
+        people = {v.attendee: v for v, _ in sounds if v.attendee is not None and v in talking}
+        loudest = sorted(people.items(), key=lambda pair: pair[1].level)
+        self._people = [(v.number, person.csrc, v.level) for person, v in loudest]
+        self.held: Held = {}
+        """What the limiter holds at the end."""
+
+    @property
+    def heard(self) -> frozenset[int]:
+        """The numbers of the voices whose sound is in this tick."""
+        return frozenset(self._index)
+
+    def mix(
+        self,
+        listeners: Iterable[Leg],
+        heard: frozenset[int],
+        held: Mapping[tuple[str, Row], float],
+        memory: Room,
+    ) -> list[Mixed]:
+        """Group the listeners by what they hear, and mix that for each group.
+
+        `heard` are the voices of the tick before, `held` what the limiter held at its end.
+        """
+        groups: dict[tuple[Row, Row], list[Leg]] = {}
+        mixes: list[Mix] = []
+        for leg, after in self._rows(listeners):
+            former, leg.row = leg.row, after
+            before = after if former == after else self._carried(former, after, heard)
+            group = groups.get((before, after))
+            if group is None:
+                group = groups[before, after] = []
+                gain = held.get((self._room, after), held.get((self._room, former or ()), 1.0))
+                mixes.append(Mix(self._placed(before), self._placed(after), gain))
+            group.append(leg)
+        channels = max((block.shape[1] for block in self._blocks), default=1)
+        blocks, gains = mix_minus(self._blocks, mixes, channels, memory)
+        mixed = []
+        for ((before, after), legs), block, gain in zip(groups.items(), blocks, gains, strict=True):
+            self.held[self._room, after] = gain
+            joins = before != after and (after, after) in groups
+            change = (before, after) if joins else None
+            mixed.append(Mixed(self._room, after, change, legs, block, self._named(after)))
+        return mixed
+
+    def _rows(self, listeners: Iterable[Leg]) -> Iterable[tuple[Leg, Row]]:
+        # Rows go by who is awake, not by whose sound is there in this very tick: what a leg hears
+        # is encoded by the same encoder all the time it talks.
+        hearing, awake = self._hearing, self._awake
+        common = tuple((v.number, 0.0) for v in awake if hearing.whispers(v))
+        own: dict[Leg, Row] = {}
+        for voice in awake:
+            own[voice.leg] = (*own.get(voice.leg, ()), (voice.number, 0.0))
+        for leg in listeners:
+            if not hearing.is_plain(leg):
+                gains = ((v.number, hearing.between(v, leg)) for v in awake)
+                yield leg, tuple(pair for pair in gains if pair[1] != 1.0)
+            elif leg in own:
+                yield leg, (tuple(dict((*common, *own[leg])).items()) if common else own[leg])
+            else:
+                yield leg, common
+
+    def _carried(self, former: Row | None, after: Row, heard: frozenset[int]) -> Row:
+        """The gains at the beginning of the tick: as they were, for voices that were there."""
+        if former is None:  # it comes now
+            return tuple((number, 0.0) for number in dict.fromkeys((*self._index, *dict(after))))
+        old, new = dict(former), dict(after)
+        numbers = dict.fromkeys((*self._index, *new))
+        gains = ((n, old.get(n, 1.0) if n in heard else new.get(n, 1.0)) for n in numbers)
+        return tuple(pair for pair in gains if pair[1] != 1.0)
+
+    def _placed(self, row: Row) -> tuple[tuple[int, float], ...]:
+        index = self._index
+        return tuple((index[number], gain) for number, gain in row if number in index)
+
+    def _named(self, row: Row) -> Said:
+        """Who is in the mix: the loudest of those who talk, as far as there is room."""
+        absent = {number for number, gain in row if not gain}
+        there = (named for named in self._people if named[0] not in absent)
+        chosen = list(islice(there, MAX_NAMED))
+        return Said(tuple(csrc for _, csrc, _ in chosen), tuple(level for _, _, level in chosen))
