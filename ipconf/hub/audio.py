@@ -87,6 +87,7 @@ class AudioBridge:
                 rooms.setdefault(self._hearing.room(leg), []).append(leg)
         held, heard = self._held, self._heard
         self._held, self._heard, self.mixes = {}, {}, 0
+        self.encoders.begin_turn()
         for room, listeners in rooms.items():
             there = [s for s in sounds if self._hearing.is_in(s[0], room)]
             if there:
@@ -106,7 +107,7 @@ class AudioBridge:
             self.mixes += len(blocks)
         if number % ADAPT_TICKS == 0:
             self._sounded = {r: n for r, n in self._sounded.items() if r in rooms}
-            self.encoders.adapt(self.mixes, self._spare(now), number)
+            self.encoders.adapt(self.mixes, self._spare(now))
 
     def _deliver(self, mixed: Mixed, now: float, due: float, number: int) -> None:
         """Let the legs of a mix hear it: one encoder for those of one format."""
@@ -122,7 +123,7 @@ class AudioBridge:
             # Packets that do not end with the tick are for one leg alone.
             apart = isinstance(encoding, LegOutlet)
             who = encoding if apart else (mixed.room, moving or mixed.row, encoding)
-            packets = self.encoders.encode(who, hearers, mixed.block, number, begins)
+            packets = self.encoders.encode(who, hearers, mixed.block, begins)
             for leg in hearers:
                 leg.outlet.heard.append(mixed.block)
             for packet in packets:

@@ -10,12 +10,11 @@ from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from ..pipelines.audio_sender import AudioSender, EncodedAudio
 from ..pipelines.effort import BITRATE_BPS, EffortPolicy
 from ..terminals.base import Samples
-from ..ticker import AUDIO_TICKS
 from .legs import CallLeg
 
-KEPT_TICKS = 100
+KEPT_TURNS = 50
 """An encoder that nobody used for a second is given up."""
-RETRY_TICKS = 100
+RETRY_TURNS = 50
 """One that could not be made, or failed, is tried again after a second."""
 
 
@@ -35,20 +34,20 @@ class MixEncoder:
             wishes=legs[0].outlet.wishes,
             effort=self._choose(mixes, spare),
         )
-        self.used = 0
-        """The number of the tick in which it was used last."""
+        self.used = -1
+        """The turn in which it was used last."""
 
     @property
     def shareable(self) -> bool:
         """Whether its packets end with the tick: then legs may come and go at any time."""
         return AUDIO_FRAME_SAMPLES % round(self._sender.packet_s * AUDIO_RATE_HZ) == 0
 
-    def encode(self, legs: Sequence[CallLeg], block: Samples, number: int) -> list[EncodedAudio]:
+    def encode(self, legs: Sequence[CallLeg], block: Samples, turn: int) -> list[EncodedAudio]:
         """The packets that are complete with these 20 ms; MediaError if the encoder fails."""
-        if self.shareable and number - self.used > AUDIO_TICKS:
+        if self.shareable and turn - self.used > 1:
             # New, or last used some time ago: it goes on from what the listeners' decoders have.
             self._sender.prime(legs[0].outlet.heard)
-        self.used, self._legs = number, legs
+        self.used, self._legs = turn, legs
         return self._sender.push(block)
 
     def adapt(self, mixes: int, spare: float) -> None:
@@ -72,20 +71,25 @@ class EncoderPool:
         self._failed: dict[Hashable, int] = {}
         self._mixes = 1
         self._spare = 1.0
+        self._turn = 0
         self.failures = 0
         """Times an encoder could not be made, or failed."""
 
     def __len__(self) -> int:
         return len(self._encoders)
 
+    def begin_turn(self) -> None:
+        """All mixes of one tick are encoded from here on, once each."""
+        self._turn += 1
+
     def encode(
-        self, key: Hashable, legs: Sequence[CallLeg], block: Samples, number: int, samples: int
+        self, key: Hashable, legs: Sequence[CallLeg], block: Samples, samples: int
     ) -> list[EncodedAudio]:
         """Encode 20 ms for these legs with the encoder of that key; nothing if it fails.
 
-        `number` is that of the tick, which begins at `samples` of 48 kHz on the bridge's clock.
+        They begin at `samples` of 48 kHz on the bridge's clock.
         """
-        if number < self._failed.get(key, number):
+        if self._turn < self._failed.get(key, 0):
             return []
         try:
             encoder = self._encoders.get(key)
@@ -94,14 +98,14 @@ class EncoderPool:
                 self._encoders[key] = encoder
                 for leg in legs:
                     leg.outlet.apart = not encoder.shareable
-            return encoder.encode(legs, block, number)
+            return encoder.encode(legs, block, self._turn)
         except MediaError:
             self.failures += 1
             self._encoders.pop(key, None)
-            self._failed[key] = number + RETRY_TICKS
+            self._failed[key] = self._turn + RETRY_TURNS
             return []
 
-    def adapt(self, mixes: int, spare: float, number: int) -> None:
+    def adapt(self, mixes: int, spare: float) -> None:
         """Look after all encoders; to be called about once a second.
 
         `mixes` is how many distinct ones there are, `spare` the share of a core that is left. What
@@ -109,8 +113,8 @@ class EncoderPool:
         """
         self._mixes, self._spare = mixes, spare
         for key, encoder in tuple(self._encoders.items()):
-            if number - encoder.used > KEPT_TICKS:
+            if self._turn - encoder.used > KEPT_TURNS:
                 del self._encoders[key]
             else:
                 encoder.adapt(mixes, spare)
-        self._failed = {key: until for key, until in self._failed.items() if until > number}
+        self._failed = {key: until for key, until in self._failed.items() if until > self._turn}
