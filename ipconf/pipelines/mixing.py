@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 def mix(blocks: Sequence[NDArray[np.int16]]) -> NDArray[np.int16]:
     """The sum of blocks of one length, mono ones spread where others are stereo; never wraps."""
-    channels = max(block.shape[1] for block in blocks)
-    alike = [b if b.shape[1] == channels else b.repeat(channels, axis=1) for b in blocks]
-    rows = np.concatenate(alike).reshape(len(blocks), -1)
+    widths = {block.shape[1] for block in blocks}
+    channels = max(widths)
+    if len(widths) > 1:
+        blocks = [b if b.shape[1] == channels else b.repeat(channels, axis=1) for b in blocks]
+    rows = np.concatenate(blocks).reshape(len(blocks), -1)
     total = np.add.reduce(rows, axis=0, dtype=np.int32)
-    mixed: NDArray[np.int16] = np.clip(total, -32768, 32767).astype(np.int16)
-    return mixed.reshape(-1, channels)
+    np.minimum(total, 32767, out=total)
+    np.maximum(total, -32768, out=total)
+    mixed: NDArray[np.int16] = total.astype(np.int16).reshape(-1, channels)
+    return mixed
