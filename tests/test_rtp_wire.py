@@ -215,6 +215,34 @@ def test_extension_and_padding_and_csrcs_together() -> None:
     assert (packet.payload, packet.padding) == (b"payload", 4)
 
 
+@modest
+@given(st.sampled_from([1, 14, 15, 200, None]), st.binary(min_size=4, max_size=4), st.booleans())
+def test_a_level_alone_is_read_as_among_others(
+    number: int | None, word: bytes, marker: bool
+) -> None:
+    """Such packets have a way of their own; a word of padding behind it is no such packet."""
+    known = HeaderExtensions({} if number is None else {AUDIO_LEVEL_URI: number, MID_URI: 4})
+    for head in {word[0], (number or 0) << 4 & 0xFF, 0x40}:
+        for rest in (word[2:], b"\0\0", b"\x40a", b"\x10\x05", b"\0\x05"):
+            elements = bytes((head, word[1])) + rest
+            short, long = (
+                parse_rtp(
+                    compose_rtp(111, 7, 960, 5, b"sound", marker=marker, extension=one_byte(block)),
+                    known,
+                )
+                for block in (elements, bytes(4) + elements)
+            )
+            for name in RtpPacket.__slots__:
+                assert getattr(short, name) == getattr(long, name), name
+
+
+def test_a_level_alone() -> None:
+    packet = read(one_byte(b"\x10\x85"))
+    assert (packet.level, packet.voice, packet.marker) == (5, True, False)
+    assert parse_rtp(packet_with(one_byte(b"\x10\x7f")), KNOWN).level == 127
+    assert parse_rtp(packet_with(one_byte(b"\x10\x7f")), NOTHING).level is None
+
+
 # Header extensions that are broken, or unusual
 
 

@@ -1,5 +1,7 @@
 """Which packets a session believes in (RFC 3550 section 6.2.1, appendix A.1) and where they go."""
 
+import random
+
 import pytest
 from sessions import (
     AUDIO,
@@ -47,6 +49,25 @@ def test_packets_out_of_sequence_do_not_make_a_source() -> None:
         assert ours.receive(rtp(7, sequence), 1.0) == []
     assert not ours.sources
     assert ours.stats.unvalidated == 6
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.02, 0.5])
+def test_each_packet_is_delivered_once_in_whatever_order(loss: float) -> None:
+    rng = random.Random(round(loss * 100))
+    ours = session()
+    hear(ours, 7, 1.0, 64_000)
+    got, sent = set[int](), 64_001
+    for _ in range(3000):
+        sent += 1 if rng.random() >= loss else rng.randrange(1, 9)
+        (packet,) = of_type(ours.receive(rtp(7, sent), 2.0), RtpPacket)
+        assert packet.extended == sent
+        got.add(sent)
+        if rng.random() < 0.02:
+            late = max(64_000 + 2, sent - rng.choice([0, 1, 5, 50, MAX_MISORDER - 1]))
+            expected = [] if late in got else [late & 0xFFFF]
+            assert media(ours.receive(rtp(7, late), 2.0)) == expected
+            got.add(late)
+    assert ours.sources[7].expected == sent - 64_000 + 1
 
 
 def test_all_that_was_held_is_delivered_in_order() -> None:

@@ -19,7 +19,7 @@ from ..engine.outputs import (
     Transmit,
 )
 from ..engine.reception import RemoteSource
-from ..engine.rtp_wire import RtpPacket, is_rtcp
+from ..engine.rtp_wire import RtpPacket
 from ..engine.session import RtpSession
 from ..model import GoneReason, SdesType
 from ..participants import Roster
@@ -68,17 +68,20 @@ class Channel:
         if self._slot_room < 0:
             self.transport.counters.flooded += 1
             return
-        regular = True
-        for output in self.session.receive(datagram, now, origin):
+        outputs = self.session.receive(datagram, now, origin)
+        only_media = bool(outputs)
+        for output in outputs:
             if type(output) is RtpPacket:
                 stream = self._render.get(output.source.mid)  # type: ignore[union-attr, arg-type]
                 if stream is not None:
                     stream.packet_arrived(output, now)
             else:
                 self._dispatch(output, now)
-                regular = False
-        if not regular or is_rtcp(datagram):
-            self._arm()  # RTCP and newcomers may move the next deadline; media does not
+                only_media = False
+        if not only_media:
+            # RTCP, of which nothing may come out, and newcomers may move the next deadline; media
+            # does not.
+            self._arm()
 
     def _dispatch(self, output: Output, now: float) -> None:
         match output:

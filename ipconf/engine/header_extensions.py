@@ -97,6 +97,8 @@ class HeaderExtensions:
     ids: Mapping[str, int]
     readers: tuple[Reader | None, ...] = field(init=False, repr=False, compare=False)
     """What to do with an element, by id; None where it means nothing here."""
+    level_head: int = field(init=False, repr=False, compare=False)
+    """The one-byte head of an audio level's element; -1 where there are none."""
 
     def __post_init__(self) -> None:
         readers: list[Reader | None] = [None] * 256
@@ -108,6 +110,9 @@ class HeaderExtensions:
             raise WireError(f"a header extension id means two things: {dict(self.ids)}")
         object.__setattr__(self, "ids", MappingProxyType(dict(self.ids)))
         object.__setattr__(self, "readers", tuple(readers))
+        level_id = self.ids.get(AUDIO_LEVEL_URI, 0)
+        level_head = level_id << 4 if 0 < level_id <= _MAX_ONE_BYTE_ID else -1  # of one byte
+        object.__setattr__(self, "level_head", level_head)
 
 
 #  0                   1                   2                   3

@@ -121,7 +121,8 @@ class LocalSource:
         self._extensions = extensions
         self._stats = stats
         self._resend_octets: float = RESEND_BURST_OCTETS
-        self._stamped = ABS_SEND_TIME_URI in extensions.ids
+        pictures = section.medium is MediaType.VIDEO
+        self._stamped = pictures and ABS_SEND_TIME_URI in extensions.ids
         self._by_level: dict[int, bytes] = {}
         formats = (*section.formats, *section.sent)
         self._rates = {f.payload_type: f.clock_rate for f in formats if not f.is_rtx}

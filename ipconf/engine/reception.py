@@ -95,6 +95,7 @@ class RemoteSource:
         "_packets_prior",
         "_packets_reported",
         "_seen",
+        "_seen_to",
         "_transit",
     )
 
@@ -145,7 +146,8 @@ class RemoteSource:
         self.intra_number = 0
         """Of our latest FIR (RFC 5104 section 4.3.1.1)."""
         self._base = 0
-        self._seen = 0  # bit n: the packet `highest - n` was here
+        # Bit n: the packet `_seen_to - n` was here. From there to `highest` all came, in order.
+        self._seen = self._seen_to = 0
         self._transit = 0
         self._expected_before = self._packets_before = 0  # up to the latest new start
         self._expected_prior = self._packets_prior = 0  # from there to the latest report
@@ -223,7 +225,7 @@ class RemoteSource:
             sequence += (self.highest | 0xFFFF) + 1
         self.highest = sequence - 1
         self._base = sequence
-        self._seen = 0
+        self._seen, self._seen_to = 0, self.highest
         self._expected_prior = self._packets_prior = 0
         self.clock_rate = 0
         self.held = None
@@ -234,9 +236,8 @@ class RemoteSource:
         `rate` is the clock rate of its payload type. STRAY and RESTART are not counted.
         """
         ahead = (packet.sequence - self.highest) & 0xFFFF
-        if 0 < ahead < MAX_DROPOUT:
-            self.highest = packet.extended = self.highest + ahead
-            self._seen = (self._seen << ahead | 1) & _SEEN_MASK
+        if ahead == 1:
+            self.highest = packet.extended = self.highest + 1
             verdict = _GOOD
         else:
             verdict = self._accept_odd(packet, ahead, now)
@@ -262,6 +263,10 @@ class RemoteSource:
         return verdict
 
     def _accept_odd(self, packet: RtpPacket, ahead: int, now: float) -> Arrival:
+        if 0 < ahead < MAX_DROPOUT:
+            self._seen = (self._all_seen() << ahead | 1) & _SEEN_MASK
+            self.highest = self._seen_to = packet.extended = self.highest + ahead
+            return _GOOD
         if 0 < ahead <= 0x10000 - MAX_MISORDER:
             held = self.held
             if held is not None and packet.sequence == (held.sequence + 1) & 0xFFFF:
@@ -293,10 +298,18 @@ class RemoteSource:
 
     def _mark(self, behind: int) -> bool:
         bit = 1 << behind
-        if self._seen & bit or behind >= _SEEN_BITS:
+        if behind >= _SEEN_BITS or self._all_seen() & bit:
             return False
         self._seen |= bit
         return True
+
+    def _all_seen(self) -> int:
+        """`_seen` as of `highest`."""
+        run = min(self.highest - self._seen_to, _SEEN_BITS)
+        if run:
+            self._seen = (self._seen << run | (1 << run) - 1) & _SEEN_MASK
+            self._seen_to = self.highest
+        return self._seen
 
     def report(self, now: float) -> ReportBlock:
         """What to tell the source about its packets (section 6.4.1, A.3); starts a new interval."""

@@ -22,7 +22,7 @@ from .rtcp_receiver import RtcpReceiver
 from .rtcp_sender import RtcpSender
 from .rtcp_timing import LOWER_LAYER_OCTETS
 from .rtp_receiver import RtpReceiver
-from .rtp_wire import is_rtcp, parse_rtp
+from .rtp_wire import RtpPacket, is_rtcp, parse_rtp
 from .session_config import PayloadFormat, Section, SessionConfig, SessionStats
 from .session_parts import SessionParts
 
@@ -53,7 +53,7 @@ class RtpSession:
         self._rtp = RtpReceiver(parts)
         self._rtcp = RtcpReceiver(parts)
         self._extensions = config.extensions
-        self._sources = parts.members.sources
+        self._heard: Mapping[int, RemoteSource] = parts.members.sources  # nobody, once we leave
         self._sender = RtcpSender(parts)
         self.sources: Mapping[int, RemoteSource] = MappingProxyType(parts.members.sources)
         self.stats = parts.stats
@@ -90,21 +90,25 @@ class RtpSession:
         except WireError:
             self.stats.malformed += 1
             return ()
-        if self._sender.leaving:
-            return ()
-        self.stats.rtp_received += 1
-        source = self._sources.get(packet.ssrc)
+        source = self._heard.get(packet.ssrc)
         if source is None or source.rtp_origin != origin:
-            return self._rtp.receive(packet, now, origin)
+            return self._receive_odd(packet, now, origin)
         rate = source.rates.get(packet.payload_type)
         if rate is None or (packet.mid is not None and packet.mid != source.mid):
-            return self._rtp.receive(packet, now, origin)
+            return self._receive_odd(packet, now, origin)
+        self.stats.rtp_received += 1
         verdict = source.accept(packet, rate, now)
         if verdict is _GOOD and packet.payload and not packet.csrcs:
             return (packet,)
         outputs: list[Output] = []
         self._rtp.settle(source, packet, verdict, now, outputs)
         return outputs
+
+    def _receive_odd(self, packet: RtpPacket, now: float, origin: Hashable) -> Sequence[Output]:
+        if self._sender.leaving:
+            return ()
+        self.stats.rtp_received += 1
+        return self._rtp.receive(packet, now, origin)
 
     def _receive_rtcp(self, datagram: bytes, now: float, origin: Hashable) -> Sequence[Output]:
         if self._sender.left:
@@ -229,4 +233,5 @@ class RtpSession:
         6.3.7): it comes from `handle_timer`, and `left` says when. Who never sent anything leaves
         silently.
         """
+        self._heard = {}
         return self._sender.leave(reason, now)

@@ -12,7 +12,7 @@ from ..engine.lip_sync import MEMORY_S, Pace, due_at
 from ..engine.places import Claim, Rank
 from ..engine.reception import RemoteSource
 from ..engine.rtp_wire import RtpPacket
-from ..engine.speakers import levels_of
+from ..engine.speakers import TALK_LEVEL, levels_of
 from ..model import AUDIO_FRAME_S, MediaType
 from ..pipelines.audio_payloads import AudioPayloads
 from ..pipelines.audio_receiver import AudioReceiver
@@ -43,16 +43,26 @@ class AudioRenderStream(RenderStream):
         self.recorders = Receivers(self._make_recorder, self.report_stream_failure)
 
     def packet_arrived(self, packet: RtpPacket, now: float) -> None:
-        super().packet_arrived(packet, now)
-        if packet.level is not None:
-            self._owner.roster.source_level(packet.source, packet.level, now)  # type: ignore[arg-type]
-        if packet.csrc_levels and self._channel is not None:
+        take = self._passed.get(packet.source)  # type: ignore[arg-type]
+        if take is not None:
+            take(packet, now)
+        else:
+            super().packet_arrived(packet, now)
+        level = packet.level
+        if level is not None and level <= TALK_LEVEL:  # the end of talk is found without levels
+            self._owner.roster.source_level(packet.source, level, now)  # type: ignore[arg-type]
+        if packet.csrc_levels:
+            self._tell_levels(packet, now)
+        if take is None and self._ticks == AUDIO_TICKS:
+            self._owner.ticker.packet_came(self, now)
+
+    def _tell_levels(self, packet: RtpPacket, now: float) -> None:
+        """Tell how loud those are that are in a mix (RFC 6465)."""
+        if self._channel is not None:
             members = self._channel.session.sources
             for ssrc, level in zip(packet.csrcs, packet.csrc_levels, strict=True):
                 if ssrc in members:
                     self._owner.roster.source_level(members[ssrc], level, now)
-        if self._ticks == AUDIO_TICKS:
-            self._owner.ticker.packet_came(self, now)
 
     def _make_receiver(self, substream: SubStream) -> AudioReceiver:
         assert self._agreed is not None  # the stream runs

@@ -21,7 +21,7 @@ from ..rtp_streams import Stream, StreamOwner
 from ..stats import StreamStats
 from ..terminals.base import Samples, Terminal
 from ..terminals.faults import as_error
-from ..terminals.packets import PacketSink
+from ..terminals.packets import PacketSink, PacketTaker
 from ..terminals.payloads import Payload, PayloadTerminal
 from ..ticker import FAULTS
 from .receivers import Receivers
@@ -62,6 +62,7 @@ class RenderStream(Stream):
         self._decoded: set[SubStream] = set()
         self._recorded: set[SubStream] = set()  # whose payloads a terminal takes
         self._sinks: tuple[PacketSink, ...] = ()  # who takes packets as they come, now
+        self._passed: dict[RemoteSource, PacketTaker] = {}  # whose packets need no look
         self._ticks = 0  # between calls of `_tick`, now
         self._crowded = False
         self._mapped_at = 0.0
@@ -144,6 +145,8 @@ class RenderStream(Stream):
                 self._push(substream, packet, now)
             elif not self._sinks:
                 self.undecoded += 1
+            elif len(self._sinks) == 1:
+                self._passed[packet.source] = self._sinks[0].taker(packet.source)  # type: ignore[index, arg-type]
 
     def source_gone(self, source: RemoteSource, reason: GoneReason) -> None:
         """A source is no more: its substream ends, or is empty again."""
@@ -153,6 +156,7 @@ class RenderStream(Stream):
         self._past_packets += source.packets
         self._past_octets += source.octets
         self._past_frames += substream.decoded
+        self._stop_passing()
         for sink in self._sinks:
             sink.source_gone(source)
         now = self._owner.now()
@@ -234,6 +238,7 @@ class RenderStream(Stream):
     def _map(self) -> None:
         """Find out again who is rendered, and tell it; those who no longer are first."""
         now = self._mapped_at = self._owner.now()
+        self._stop_passing()
         mapped = self._choose(now)
         if self._running and self._seating.fill(mapped, self._rank, now):
             mapped = self._choose(now)
@@ -281,12 +286,21 @@ class RenderStream(Stream):
     def _watch(self, now: float, number: int) -> None:
         """What has to be looked at in every tick."""
         if self._active and now - self._last_packet > MEDIA_TIMEOUT_S:
-            self._cause = Cause.MEDIA_RECOVERED
-            self._set_inactive(Cause.MEDIA_TIMEOUT)
+            self._stop_passing()
+            if now - self._last_packet > MEDIA_TIMEOUT_S:
+                self._cause = Cause.MEDIA_RECOVERED
+                self._set_inactive(Cause.MEDIA_TIMEOUT)
         if number % WATCH_TICKS == 0:
             self.receivers.watch(now)
         if self._crowded:
             self._people_changed(now)
+
+    def _stop_passing(self) -> None:
+        """Look at the next packet of everybody again: what becomes of it may be different now."""
+        for source in self._passed:
+            if source.last_rtp is not None:
+                self._last_packet = max(self._last_packet, source.last_rtp)
+        self._passed.clear()
 
     def _write(
         self, host: Runnable, terminal: Terminal, media: Samples | av.VideoFrame, at: float

@@ -7,7 +7,7 @@ by the stream; the rules of selecting, pausing and stopping are those of every t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 from ..engine.forwarding import ForwardedPeople
@@ -17,6 +17,9 @@ from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
 from ..model import CallSettings
 from .base import Terminal, TerminalHost
+
+PacketTaker = Callable[[RtpPacket, float], None]
+"""Takes one packet, with the time: `PacketSink.packet_arrived`, or what is quicker."""
 
 
 class PacketSink(Terminal, ABC):
@@ -28,6 +31,13 @@ class PacketSink(Terminal, ABC):
     @abstractmethod
     def packet_arrived(self, packet: RtpPacket, now: float) -> None:
         """Take a packet that the session has validated. Called for each one: be quick."""
+
+    def taker(self, source: RemoteSource) -> PacketTaker:
+        """What takes the packets of somebody of whom one has arrived, until they are gone or `end`.
+
+        The stream may call it instead of `packet_arrived`, and may ask again at any time.
+        """
+        return self.packet_arrived
 
     def source_gone(self, source: RemoteSource) -> None:
         """Somebody will send no more."""

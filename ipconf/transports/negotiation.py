@@ -17,10 +17,13 @@ from .formats import CommonFormats, common_formats
 from .reading import UnreadableLine
 
 EXTENSIONS: dict[MediaType, dict[str, int]] = {
-    MediaType.AUDIO: {AUDIO_LEVEL_URI: 1, CSRC_LEVEL_URI: 2, ABS_SEND_TIME_URI: 3, MID_URI: 4},
+    MediaType.AUDIO: {AUDIO_LEVEL_URI: 1, CSRC_LEVEL_URI: 2, MID_URI: 4},
     MediaType.VIDEO: {ABS_SEND_TIME_URI: 3, MID_URI: 4},
 }
-"""Header extensions that we offer, with our numbers: one number per URI in a BUNDLE group."""
+"""Header extensions that we offer, with our numbers: one number per URI in a BUNDLE group.
+
+Sound has no send times: bandwidth is estimated for pictures, and a level alone is cheap to read.
+"""
 
 MAX_EXTENSION_ID = 14
 """What one-byte element headers can say; larger ids need a=extmap-allow-mixed (RFC 8285)."""

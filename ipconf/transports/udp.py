@@ -8,6 +8,7 @@ import asyncio
 import errno
 import ipaddress
 import socket
+from collections.abc import Callable
 from typing import Any, cast
 
 from aiortc.sdp import MediaDescription
@@ -32,6 +33,8 @@ _ADVICE = {
 class UdpTransport(SignalledTransport):
     """A pair of UDP ports on `host`, or with `mux` one port for both, towards one far end."""
 
+    _time: Callable[[], float]  # of the loop, since `open`
+
     def __init__(
         self, host: str, port_range: tuple[int, int] | None = None, *, mux: bool = False
     ) -> None:
@@ -49,6 +52,7 @@ class UdpTransport(SignalledTransport):
         sockets = _bind_ports(self.host, self._port_range, self.mux)
         self.local, self.local_rtcp = sockets[0].getsockname()[:2], sockets[-1].getsockname()[:2]
         loop = asyncio.get_running_loop()
+        self._time = loop.time
         try:
             for sock in sockets:
                 _, port = await loop.create_datagram_endpoint(lambda: _Port(self), sock=sock)
@@ -105,18 +109,21 @@ class UdpTransport(SignalledTransport):
         if not self._lost():
             self._ports[-1 if rtcp else 0].transport.sendto(datagram, address)
 
-    def _arrived(self, datagram: bytes, address: Address) -> None:
+    def _arrived(self, data: bytes, addr: tuple[Any, ...]) -> None:
         if self.loss is not None and self._lost():
             return
-        if not datagram:
-            self.counters.empty += 1
+        counters, size = self.counters, len(data)
+        if size < 2 or not 127 < data[0] < 192:
+            if size:
+                counters.unknown += 1
+            else:
+                counters.empty += 1
             return
-        if len(datagram) < 2 or not 127 < datagram[0] < 192:
-            self.counters.unknown += 1
-            return
-        self.counters.received += 1
-        self.counters.received_bytes += len(datagram)
-        self.sink(datagram, asyncio.get_running_loop().time(), address)
+        counters.received += 1
+        counters.received_bytes += size
+        if len(addr) > 2:  # of IPv6, which adds flow and scope
+            addr = addr[:2]
+        self.sink(data, self._time(), addr)
 
     async def close(self) -> None:
         self.state = TransportState.CLOSED
@@ -134,7 +141,7 @@ class _Port(asyncio.DatagramProtocol):
 
     def __init__(self, owner: UdpTransport) -> None:
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._owner = owner
+        self.datagram_received = owner._arrived  # type: ignore[method-assign]  # saves a call
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.DatagramTransport, transport)
@@ -142,9 +149,6 @@ class _Port(asyncio.DatagramProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.gone.done():
             self.gone.set_result(None)
-
-    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        self._owner._arrived(data, (addr[0], addr[1]))
 
 
 def _bind_ports(host: str, port_range: tuple[int, int] | None, mux: bool) -> list[socket.socket]:
