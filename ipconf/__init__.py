@@ -10,7 +10,9 @@ from .conference import Conference
 from .errors import IpconfError
 from .event_hub import EventStream
 from .events import Event, TerminalEvent
-from .hub.legs import CallLeg, Leg, LocalLeg
+from .hub.call_legs import CallLeg
+from .hub.legs import Leg
+from .hub.local_legs import LocalLeg
 from .hub.people import Attendee, Role
 from .model import (
     CallSettings,

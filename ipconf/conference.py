@@ -52,7 +52,9 @@ from .events import (
 from .hub.announcements import Utterance
 from .hub.attendance import Attendance
 from .hub.audio import AudioBridge
-from .hub.legs import CallLeg, Leg, LocalLeg
+from .hub.call_legs import CallLeg
+from .hub.legs import Leg
+from .hub.local_legs import LocalLeg
 from .hub.people import Attendee, Role
 from .hub.state import ConferenceState, PersonState, Versions
 from .hub.stats import ConferenceStats

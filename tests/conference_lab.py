@@ -21,7 +21,7 @@ from ipconf import (
     MediaServiceProvider,
     ToneTerminal,
 )
-from ipconf.hub.legs import CallLeg
+from ipconf.hub.call_legs import CallLeg
 from ipconf.model import AUDIO_RATE_HZ
 from ipconf.terminals.base import RenderTerminal, Samples
 

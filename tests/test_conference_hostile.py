@@ -1,4 +1,4 @@
-"""A leg that floods, lies, sends garbage or a thousand sources: bounded, counted, nobody disturbed."""
+"""A leg that floods, lies, sends garbage or a thousand sources: bounded, and counted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from conference_lab import Meeting, meeting
 from peers import PLAIN, eventually, scenario
 
 from ipconf.engine.rtp_wire import compose_rtp
-from ipconf.hub.legs import MAX_VOICES
+from ipconf.hub.call_legs import MAX_VOICES
 
 OPUS = 111
 BURST = 3000

@@ -10,7 +10,9 @@ from ..engine.reception import RemoteSource
 from ..events import AttendeeChanged, AttendeeJoined, AttendeeLeft, AttendeeSilent
 from ..model import GoneReason, SdesType
 from ..participants import Participant
-from .legs import CallLeg, Leg, LocalLeg
+from .call_legs import CallLeg
+from .legs import Leg
+from .local_legs import LocalLeg
 from .people import Attendee, choose_csrc, items_of
 
 MAX_REMEMBERED = 256

@@ -21,8 +21,10 @@ from ..errors import UsageError
 from ..model import AUDIO_FRAME_SAMPLES
 from ..pipelines.mix_minus import Room
 from ..ticker import AUDIO_TICKS
+from .call_legs import CallLeg, LegOutlet, Tails
 from .encoders import EncoderPool
-from .legs import CallLeg, Leg, LegOutlet, LocalLeg, Tails
+from .legs import Leg
+from .local_legs import LocalLeg
 from .rooms import Held, Mixed, RoomTick, Sound
 from .voices import Voice
 

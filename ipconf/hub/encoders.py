@@ -10,7 +10,7 @@ from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from ..pipelines.audio_sender import AudioSender, EncodedAudio
 from ..pipelines.effort import BITRATE_BPS, EffortPolicy
 from ..terminals.base import Samples
-from .legs import CallLeg
+from .call_legs import CallLeg
 
 KEPT_TURNS = 50
 """An encoder that nobody used for a second is given up."""

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from ..engine.hearing import Hearing
 from ..pipelines.mix_minus import Mix, Room, mix_minus
 from ..terminals.base import Samples
-from .legs import Leg, Said
+from .call_legs import Said
+from .legs import Leg
 from .voices import Voice
 
 MAX_NAMED = 15

@@ -25,7 +25,7 @@ from ...events import (
     Event,
     LegEvent,
 )
-from ...hub.legs import CallLeg
+from ...hub.call_legs import CallLeg
 from ...hub.people import Attendee
 from ...model import CallSettings, Direction, Identity
 from ...msp import MediaServiceProvider

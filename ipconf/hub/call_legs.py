@@ -1,0 +1,214 @@
+"""Call legs: two terminals on a call, by which its sound enters a conference and leaves it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..codecs.base import AudioWishes
+from ..engine.local_source import SharedTail
+from ..engine.reception import RemoteSource
+from ..engine.rtp_wire import RtpPacket
+from ..engine.session_config import PayloadFormat
+from ..model import Direction, MediaType
+from ..pipelines.audio_sender import EncodedAudio
+from ..stats import CallStats
+from ..terminals.base import Samples
+from ..terminals.packets import Outlet, PacketSink, PacketSource, PacketTaker
+from ..ticker import AUDIO_TICKS
+from .legs import Leg
+from .people import Role
+from .voices import RemoteVoice, Voice
+
+if TYPE_CHECKING:
+    from ..call import Call
+    from ..conference import Conference
+
+PRIMING_BLOCKS = 2
+"""What an encoder is primed with: 40 ms, after which a switch to it is not heard."""
+MAX_VOICES = 64
+"""Sources of sound on one leg; more are not heard."""
+
+Tails = dict[Hashable, SharedTail]
+"""What of one packet can be the same for many, by what they have negotiated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Who is in a mix: at most 15 CSRCs (RFC 3550 section 5.1), and how loud each is."""
+
+    csrcs: tuple[int, ...] = ()
+    levels: tuple[int, ...] = ()
+    """0 (loudest) .. 127, one for each (RFC 6465)."""
+
+
+class CallLeg(Leg):
+    """A call that is in a conference."""
+
+    def __init__(
+        self, conference: Conference, call: Call, identity: str, name: str, role: Role
+    ) -> None:
+        super().__init__(conference, identity, name, role)
+        self.call = call
+        self.inlet = LegInlet(self)
+        self.outlet = LegOutlet(self)
+
+    @property
+    def hears(self) -> bool:
+        return self.outlet.outlet is not None
+
+    def _call_stats(self) -> CallStats:
+        return self.call.stats()
+
+    def attach(self) -> None:
+        """Take the sound of the call: what it says goes to all, what all say to it.
+
+        Raises as `Stream.select_terminal` does.
+        """
+        render = self.call.stream(MediaType.AUDIO, Direction.RENDER)
+        render.select_terminal(self.inlet)
+        try:
+            self.call.stream(MediaType.AUDIO, Direction.CAPTURE).select_terminal(self.outlet)
+        except Exception:
+            render.unselect_terminal(self.inlet)
+            raise
+
+    def detach(self) -> None:
+        """Give the call back as it was."""
+        for terminal in (self.inlet, self.outlet):
+            if terminal.in_use:
+                self.call.unselect_terminal(terminal)
+
+
+class LegInlet(PacketSink):
+    """Where the sound of a call enters the conference."""
+
+    terminal_class = "conference inlet"
+
+    def __init__(self, leg: CallLeg) -> None:
+        super().__init__("conference inlet", MediaType.AUDIO, Direction.RENDER)
+        self._leg = leg
+        self._bridge = leg.conference.bridge
+        self._formats: tuple[PayloadFormat, ...] = ()
+
+    def begin(self, formats: tuple[PayloadFormat, ...]) -> None:
+        self._formats = formats
+
+    def packet_arrived(self, packet: RtpPacket, now: float) -> None:
+        voice = self._leg.voices.get(packet.source)
+        if voice is None:
+            voice = self._admit(packet.source)
+            if voice is None:
+                return
+        voice.take(packet, now)  # type: ignore[attr-defined]
+
+    def taker(self, source: RemoteSource) -> PacketTaker:
+        voice = self._leg.voices.get(source)
+        return voice.take if isinstance(voice, RemoteVoice) else self.packet_arrived
+
+    def _admit(self, source: RemoteSource | None) -> Voice | None:
+        leg = self._leg
+        if source is None or len(leg.voices) >= MAX_VOICES:
+            leg.refused += 1
+            return None
+        voice = leg.voices[source] = RemoteVoice(leg, source, self._formats)
+        voice.attendee = leg.conference.attendee_of(leg, source)
+        return voice
+
+    def source_gone(self, source: RemoteSource) -> None:
+        voice = self._leg.voices.pop(source, None)
+        if voice is not None:
+            voice.sleep()
+            self._bridge.forget(voice)
+
+    def end(self) -> None:
+        for source in tuple(self._leg.voices):
+            self.source_gone(source)  # type: ignore[arg-type]
+
+
+class LegOutlet(PacketSource):
+    """Where the sound of the conference goes out on a call."""
+
+    terminal_class = "conference outlet"
+
+    def __init__(self, leg: CallLeg) -> None:
+        super().__init__("conference outlet", MediaType.AUDIO, Direction.CAPTURE)
+        self._leg = leg
+        self.encoding: tuple[object, ...] = ()
+        """Legs of the same one can be sent the same payloads."""
+        self.wishes = AudioWishes()
+        self.apart = False
+        """Whether its packets do not end with the ticks, so that its encoders are its own."""
+        self.heard: deque[Samples] = deque(maxlen=PRIMING_BLOCKS)
+        """The latest blocks, with which a new encoder is primed."""
+        self.moving: tuple[object, int] | None = None
+        """The key of an encoder that is its own for a moment, and the last tick of that."""
+        self.resting = True
+        """Whether nothing was sent of late: the first packet after that is marked (RFC 3551)."""
+        self._sharing: Hashable = None
+
+    def begin(self, outlet: Outlet) -> None:
+        super().begin(outlet)
+        fmt, settings = outlet.format, outlet.settings
+        self.wishes = AudioWishes(
+            ptime_ms=settings.ptime_ms,
+            stereo=settings.opus_stereo,
+            fec=settings.opus_fec,
+            dtx=settings.opus_dtx,
+        )
+        self.encoding = (
+            fmt.name.lower(), fmt.clock_rate, fmt.channels, tuple(sorted(fmt.parameters.items())),
+            self.wishes, settings.audio_bitrate_bps,
+        )  # fmt: skip
+        self.apart, self.resting, self._sharing = False, True, None
+        self.heard.clear()
+        self.moving = None
+        self._leg.row = None
+        self._leg.conference.leg_connected(self._leg, outlet)
+
+    @property
+    def loss(self) -> float:
+        """Share of the packets that the far end says it lost of late; 0 if it says nothing."""
+        return 0.0 if self.outlet is None else self.outlet.reported_loss
+
+    def encoder_key(self, change: object, number: int) -> tuple[object, object]:
+        """Which encoder is to be used in a tick: of which encoding, and for whose change.
+
+        Who comes to a mix that others hear already has an encoder of their own while it changes,
+        and one tick longer: then both have encoded the same, and the switch is not heard.
+        """
+        if change is not None:
+            self.moving = (change, number + AUDIO_TICKS)
+        elif self.moving is not None and number > self.moving[1]:
+            self.moving = None
+        which = self if self.apart else self.encoding
+        return which, None if self.moving is None else self.moving[0]
+
+    def send(self, packet: EncodedAudio, said: Said, tails: Tails, now: float) -> None:
+        """Send one packet of a mix; `tails` has what other legs were sent of the same one."""
+        way = self.outlet
+        if way is None:
+            return  # it ended while the others were sent to
+        sharing = self._sharing
+        if sharing is None:
+            sharing = self._sharing = way.sharing
+        timestamp = (packet.timestamp + way.first_timestamp) & 0xFFFFFFFF
+        marker, self.resting = self.resting, False
+        if sharing is None:  # its first packets say more than the others
+            way.send(
+                packet.payload,
+                timestamp,
+                now,
+                marker=marker,
+                level=packet.level,
+                csrcs=said.csrcs,
+                csrc_levels=said.levels,
+            )
+            return
+        tail = tails.get(sharing)
+        if tail is None:
+            tail = way.tail(packet.payload, packet.level, said.csrcs, said.levels)
+            tails[sharing] = tail
+        way.send_shared(tail, timestamp, now, marker)
