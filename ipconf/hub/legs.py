@@ -1,4 +1,4 @@
-"""Legs: the ways into a conference; `call_legs` are calls, `local_legs` this machine's terminals."""
+"""Legs, the ways into a conference: calls (`call_legs`), terminals here (`local_legs`)."""
 
 from __future__ import annotations
 
