@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from .call import Call
 from .engine.dominance import DominantSpeaker
-from .engine.hearing import Hearing
 from .engine.lip_sync import Pace
 from .engine.reception import RemoteSource
 from .errors import (
@@ -29,7 +28,6 @@ from .errors import (
 )
 from .event_hub import EventHub, EventStream
 from .events import (
-    AttendeeChanged,
     AttendeeSilent,
     AttendeeTalking,
     CallStateChanged,
@@ -53,10 +51,11 @@ from .hub.announcements import Utterance
 from .hub.attendance import Attendance
 from .hub.audio import AudioBridge
 from .hub.call_legs import CallLeg
+from .hub.controls import Controls, Who
 from .hub.legs import Leg
 from .hub.local_legs import LocalLeg
 from .hub.people import Attendee, Role
-from .hub.state import ConferenceState, PersonState, Versions
+from .hub.state import ConferenceState, Versions
 from .hub.stats import ConferenceStats
 from .hub.voices import Voice
 from .model import CallState, ConferenceSettings, GoneReason, MediaType
@@ -68,10 +67,9 @@ if TYPE_CHECKING:
     from .msp import MediaServiceProvider
 
 E = TypeVar("E", bound=ConferenceEvent)
-Who = Leg | Attendee
 
 
-class Conference:
+class Conference(Controls):
     """A meeting of legs; made by `msp.create_conference`, ended by `end` or `async with`."""
 
     def __init__(
@@ -81,18 +79,17 @@ class Conference:
         settings: ConferenceSettings,
         number: int,
     ) -> None:
+        super().__init__()
         self.identity = f"conference {number}"
         self.subject = subject
         self.settings = settings
         self._speakers = DominantSpeaker()
         self._provider = provider
         self._events = EventHub()
-        self._hearing = Hearing()
         self.bridge = AudioBridge(self._hearing, self._speakers, settings.max_talkers)
         self._attendance = Attendance(
             self._post, provider.identity.cname, settings.max_people_per_leg
         )
-        self._legs: dict[str, Leg] = {}
         self._by_call: dict[Call, CallLeg] = {}
         self._numbers = count(1)
         self._pace = Pace()
@@ -167,24 +164,6 @@ class Conference:
             legs=len(self._legs),
             people=tuple(self._person_state(person) for person in shown),
             gone=versions.gone(after) if partial else (),
-        )
-
-    def _person_state(self, person: Attendee) -> PersonState:
-        leg = person.leg
-        return PersonState(
-            identity=person.identity,
-            name=person.name,
-            cname=person.cname,
-            leg=leg.identity,
-            role=leg.role,
-            csrc=person.csrc,
-            joined_at=person.joined_at,
-            talking=person.talking,
-            muted=self.is_muted(person),
-            deaf=self._hearing.is_deaf(leg),
-            held=self._hearing.is_held(leg),
-            room=self._hearing.room(leg),
-            hand_raised_at=person.hand_raised_at,
         )
 
     def stats(self) -> ConferenceStats:
@@ -303,76 +282,7 @@ class Conference:
         self._events.close()
         self._provider.forget_conference(self)
 
-    # -- who hears whom
-
-    def set_gain(self, gain: float, speaker: Who, listener: Leg | None = None) -> None:
-        """How loud somebody is, 0 to 4 (12 dB more), for one listener or for everybody else.
-
-        ConfigurationError for other values, NoItemError for who is not here.
-        """
-        self._check(speaker, listener)
-        self._hearing.set_gain(gain, speaker, listener)
-
-    def gain(self, speaker: Who, listener: Leg | None = None) -> float:
-        """What `set_gain` has set; 1 where it has not."""
-        return self._hearing.gain(speaker, listener)
-
-    def mute(self, who: Who, muted: bool = True) -> None:
-        """Let nobody hear them, or again; nothing is decoded of who is muted."""
-        self._switch(self._hearing.mute, who, muted, "muted")
-
-    def deafen(self, who: Who, deaf: bool = True) -> None:
-        """Let their leg hear nobody, or again."""
-        self._switch(self._hearing.deafen, self._leg(who), deaf, "deaf")
-
-    def hold(self, who: Who, held: bool = True) -> None:
-        """Let their leg hear nobody and nobody hear it, or again."""
-        self._switch(self._hearing.hold, self._leg(who), held, "held")
-
-    def whisper(self, speaker: Who, listeners: Iterable[Who] | None) -> None:
-        """Let only these legs hear somebody, to coach them, say; None: everybody again."""
-        self._check(speaker)
-        legs = None if listeners is None else [self._leg(who) for who in listeners]
-        self._hearing.whisper(speaker, legs)
-        self._changed(speaker, "whisper", legs is not None)
-
-    def move(self, who: Who, room: str = "") -> None:
-        """Put their leg into a side room, where only those in it hear each other; "": back."""
-        leg = self._leg(who)
-        if self._hearing.room(leg) != room:
-            self._hearing.move(leg, room)
-            leg.row = None  # it comes to hear others: fade in
-            self._changed(leg, "room", room)
-
-    def broadcast(self, speaker: Who, everywhere: bool = True) -> None:
-        """Let somebody be heard in all rooms, as an announcer is."""
-        self._switch(self._hearing.broadcast, speaker, everywhere, "broadcast")
-
-    def is_muted(self, who: Who) -> bool:
-        """Whether they, or their leg, are muted by `mute` or as listeners."""
-        leg = self._leg(who)
-        return leg.role is Role.LISTENER or any(map(self._hearing.is_muted, (leg, who)))
-
-    def room_of(self, who: Who) -> str:
-        """Where their leg is; "" is the main room."""
-        return self._hearing.room(self._leg(who))
-
-    # -- roles, hands and words
-
-    def set_role(self, who: Who, role: Role) -> None:
-        """Make a leg a listener, speaker or moderator; listeners are not heard."""
-        leg = self._leg(who)
-        if leg.role is not role:
-            leg.role = role
-            self._hearing.silence(leg, role is Role.LISTENER)
-            self._changed(leg, "role", role)
-
-    def raise_hand(self, attendee: Attendee, raised: bool = True) -> None:
-        """Somebody wants to speak, or no longer."""
-        self._check(attendee)
-        if raised is (attendee.hand_raised_at is None):
-            attendee.hand_raised_at = self.now() if raised else None
-            self._changed(attendee, "hand", raised)
+    # -- words
 
     def send_message(self, text: str, sender: Leg | None = None, to: Leg | None = None) -> None:
         """Write something to all other legs, or to one; `MessageReceived` tells it here, too."""
@@ -420,17 +330,6 @@ class Conference:
                 f"{self.identity} has its {self.settings.max_legs} legs; raise max_legs, or remove "
                 "somebody"
             )
-
-    def _leg(self, who: Who) -> Leg:
-        leg = who.leg if isinstance(who, Attendee) else who
-        if not isinstance(leg, Leg) or self._legs.get(leg.identity) is not leg:
-            raise NoItemError(f"{who!r} is not in {self.identity} now")
-        return leg
-
-    def _check(self, *people: Who | None) -> None:
-        for who in people:
-            if who is not None:
-                self._leg(who)
 
     def _enter(self, leg: Leg) -> None:
         if not self._legs:
@@ -513,15 +412,6 @@ class Conference:
         if person is not self._dominant:
             self._dominant = person
             self._post(DominantSpeakerChanged, attendee=person)
-
-    def _switch(self, work: Any, who: Who, on: bool, what: str) -> None:
-        self._check(who)
-        work(who, on)
-        self._changed(who, what, on)
-
-    def _changed(self, who: Who, what: str, value: object) -> None:
-        for person in who.attendees if isinstance(who, Leg) else (who,):
-            self._post(AttendeeChanged, attendee=person, changed=(what,), values={what: value})
 
     def _post(self, kind: type[ConferenceEvent], **fields: Any) -> None:
         event = kind(at=self.now(), conference=self, **fields)
