@@ -230,6 +230,11 @@ class Call(InterfaceHost):
         """What the transports, sessions, streams and people of this call have counted."""
         return self._media.stats(self.state)
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closing is not None
+
     def send_text(self, text: str, sender: str = "") -> None:
         """Send words to the far end, as its event `TextReceived`; they travel with the signalling.
 

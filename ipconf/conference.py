@@ -68,6 +68,9 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=ConferenceEvent)
 
+MAX_SENDER_CHARACTERS = 200
+"""Of the names of those who may have written a message."""
+
 
 class Conference(Controls):
     """A meeting of legs; made by `msp.create_conference`, ended by `end` or `async with`."""
@@ -289,8 +292,8 @@ class Conference(Controls):
         self._check(sender, to)
         name = sender.display_name if sender is not None else self.subject
         for leg in self.legs if to is None else (to,):
-            if leg is not sender and isinstance(leg, CallLeg):
-                leg.call.send_text(text, name)
+            if leg is not sender and isinstance(leg, CallLeg) and not leg.call.closed:
+                leg.call.send_text(text, name[:MAX_SENDER_CHARACTERS])
         self._post(MessageReceived, text=text, sender=sender, to=to)
 
     # -- for legs and provider
@@ -349,7 +352,7 @@ class Conference(Controls):
     def _drop(self, leg: Leg, reason: str, gone: GoneReason = GoneReason.CLOSED) -> None:
         if not leg.active:
             return
-        people = leg.attendees
+        people = (*leg.attendees, *self._attendance.forget_absent(leg))
         self._exit(leg)
         self._announcements.pop(leg, None)
         if isinstance(leg, CallLeg):

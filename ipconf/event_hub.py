@@ -130,7 +130,10 @@ class EventHub:
     def post(self, event: Event) -> None:
         """Hand the event to every stream that wants its class; who cannot take it gets no more."""
         for take in self._watchers:
-            take(event)
+            try:
+                take(event)
+            except Exception:  # as below: whoever posts may be in the midst of a datagram
+                _log.exception("a watcher of events failed")
         for stream in self._streams:
             try:
                 stream.offer(event)

@@ -266,7 +266,7 @@ async def test_who_returns_on_a_new_transport_is_the_same_and_as_muted_as_before
 
 @scenario()
 async def test_a_room_in_which_nobody_talks_rests_and_wakes_up() -> None:
-    async with meeting("AB") as there:
+    async with meeting("AB", PLAIN) as there:
         await there.hear_each_other()
         for name in "AB":
             there.conference.mute(there[name].leg)
@@ -283,3 +283,34 @@ async def test_a_room_in_which_nobody_talks_rests_and_wakes_up() -> None:
         there.conference.mute(there["B"].leg, False)
         await there.hears("A", "B")
         assert await packets_in_a_second() > 40
+
+
+@scenario()
+async def test_words_pass_over_a_call_that_closes_and_long_names() -> None:
+    async with meeting("ABC") as there:
+        await eventually(lambda: len(there.conference.attendees) == 3)
+        reader = there["C"].call.events(TextReceived)
+        leg = there["A"].leg
+        leg.name = "x" * 5000  # behind a mixer there may be many people
+        closing = asyncio.ensure_future(there["B"].leg.call.close())
+        await asyncio.sleep(0)
+        there["A"].call.send_text("hello")
+        message = await anext(reader)
+        assert message.text == "hello" and 0 < len(message.sender) < 1000
+        await closing
+
+
+@scenario()
+async def test_of_who_never_returned_nothing_is_kept() -> None:
+    quick = PLAIN.replace(member_timeout_s=1.0, rtcp_min_interval_s=0.2)
+    async with meeting("AB", quick) as there:
+        conference = there.conference
+        await eventually(lambda: len(conference.attendees) == 2)
+        person = conference.attendees[0]
+        conference.mute(person)
+        events = conference.events(AttendeeLeft)
+        there["A"].call.query(NetworkImpairment).set_loss(100)
+        assert (await anext(events)).reason is GoneReason.TIMEOUT
+        assert conference._hearing.is_muted(person)
+        await conference.remove(there["A"].leg)
+        assert not conference._hearing.is_muted(person)

@@ -75,6 +75,13 @@ class Attendance:
         for person in leg.attendees:
             self._leave(person, now, GoneReason.CLOSED, text)
 
+    def forget_absent(self, leg: Leg) -> list[Attendee]:
+        """The leg goes: who timed out there will not return as the same person."""
+        gone = {p: person for p, person in self._may_return.items() if person.leg is leg}
+        for participant in gone:
+            del self._may_return[participant]
+        return list(gone.values())
+
     def vacate(self, ssrc: int, leg: Leg, now: float) -> None:
         """Somebody on that leg has this SSRC: a person of another leg who has it gets a new CSRC.
 

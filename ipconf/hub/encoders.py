@@ -27,12 +27,13 @@ class MixEncoder:
         self._policy = EffortPolicy()
         self._legs = legs
         self._channels = 2 if way.settings.opus_stereo else 1
+        self._effort = self._choose(mixes, spare)
         self._sender = AudioSender(
             way.format,
             way.settings.audio_bitrate_bps,
             samples * way.format.clock_rate // AUDIO_RATE_HZ,
             wishes=legs[0].outlet.wishes,
-            effort=self._choose(mixes, spare),
+            effort=self._effort,
         )
         self.used = -1
         """The turn in which it was used last."""
@@ -53,9 +54,8 @@ class MixEncoder:
     def adapt(self, mixes: int, spare: float) -> None:
         """Try as hard as the processor, and the networks of those who listen, let it."""
         effort = self._choose(mixes, spare)
-        before = self._sender.effort
-        if before is not None and before != effort:
-            self._sender.effort = effort
+        if effort != self._effort:  # what the encoder made of it may differ: the far end has limits
+            self._effort = self._sender.effort = effort
 
     def _choose(self, mixes: int, spare: float) -> OpusEffort:
         loss = max(leg.outlet.loss for leg in self._legs)
