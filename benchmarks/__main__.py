@@ -1,9 +1,13 @@
-"""`python -m benchmarks [--quick|--full] [--only NAME] [--json FILE]`: measure, print the table."""
+"""`python -m benchmarks [--quick|--full] [--only NAME]`: measure, print the table.
+
+`--results FILE` writes a page of it, with tables and a picture; `--json FILE` the bare numbers.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,11 +18,14 @@ from . import (
     bench_conference,
     bench_delay,
     bench_media,
+    bench_quality,
     bench_recording,
+    bench_rivals,
     bench_session,
     bench_transport,
 )
 from .report import Broken, Plan, Row, show, write
+from .results import write_results
 
 BENCHMARKS: dict[str, Callable[[Plan], AsyncIterator[Row]]] = {
     "session": bench_session.run,
@@ -30,6 +37,8 @@ BENCHMARKS: dict[str, Callable[[Plan], AsyncIterator[Row]]] = {
     "delay": bench_delay.run,
     "calls": bench_calls.run,
     "conference": bench_conference.run,
+    "rivals": bench_rivals.run,
+    "quality": bench_quality.run,
 }
 """In this order; the names are those of `--only`."""
 
@@ -47,6 +56,9 @@ def _arguments() -> argparse.Namespace:
         help=f"may be repeated; one of {', '.join(BENCHMARKS)}",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there as well")
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="write a page there, as benchmarks/RESULTS.md"
+    )
     return parser.parse_args()
 
 
@@ -66,15 +78,13 @@ async def _run(names: list[str], plan: Plan) -> tuple[list[Row], list[str]]:
 def main() -> int:
     """Exit status 1 if something did not work; a goal that was missed is no error."""
     arguments = _arguments()
-    rows, failures = asyncio.run(
-        _run(
-            arguments.only or list(BENCHMARKS),
-            Plan(quick=arguments.quick, full=arguments.full),
-        )
-    )
+    plan = Plan(quick=arguments.quick, full=arguments.full)
+    rows, failures = asyncio.run(_run(arguments.only or list(BENCHMARKS), plan))
     show(rows)
     if arguments.json is not None:
         write(rows, arguments.json)
+    if arguments.results is not None:
+        write_results(rows, failures, plan, shlex.join(sys.argv[1:]), arguments.results)
     for failure in failures:
         print(f"BROKEN {failure}", file=sys.stderr)
     return 1 if failures else 0

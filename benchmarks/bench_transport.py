@@ -4,8 +4,9 @@
     hub: compose, protect, send on every leg, every 20 ms ──> load process, which knows the tone
 
 Sending is measured inside the hub's tick. All that is left (event loop, receiving, unprotecting,
-ICE consent both ways) is put down to the packets received. The floor is the same hub without this
-package in the packets' way, in turns with it: machines differ, and differ from minute to minute.
+ICE consent both ways) is put down to the packets received. The floor is the same hub where nothing
+of this package but the reading of sockets is in the packets' way, in turns with it: machines
+differ, and differ from minute to minute.
 """
 
 from __future__ import annotations

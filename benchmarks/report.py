@@ -17,7 +17,7 @@ from rich.table import Table
 
 from ipconf.load.processes import Broken
 
-__all__ = ["Broken", "Plan", "Row", "attempt", "environment", "number", "show", "write"]
+__all__ = ["Broken", "Place", "Plan", "Row", "attempt", "environment", "number", "show", "write"]
 
 T = TypeVar("T")
 
@@ -38,20 +38,39 @@ async def attempt(measure: Callable[[], Awaitable[T]]) -> T:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a number stands in a table of several lines and columns, all by their headings."""
+
+    table: str
+    line: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table; less is better everywhere."""
+    """One line of the table; where there is a goal less is better."""
 
     what: str
-    measured: float
+    measured: float | None
+    """None for what could not be measured here; the note says why."""
     unit: str
     goal: float | None = None
     """The most there may be; None for what is only told for comparison."""
     note: str = ""
+    place: Place | None = None
+    """Where else it is told."""
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal was reached; None without a goal."""
-        return None if self.goal is None else self.measured <= self.goal
+        """Whether the goal was reached; None without a goal, or a number."""
+        if self.goal is None or self.measured is None:
+            return None
+        return self.measured <= self.goal
+
+    @property
+    def told(self) -> str:
+        """The number with its unit."""
+        return "-" if self.measured is None else f"{number(self.measured)} {self.unit}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +104,7 @@ def show(rows: Sequence[Row]) -> None:
     for row in rows:
         goal = "" if row.goal is None else f"{number(row.goal)} {row.unit}"
         met = {None: "", True: "yes", False: "NO"}[row.met]
-        table.add_row(row.what, f"{number(row.measured)} {row.unit}", goal, met, row.note)
+        table.add_row(row.what, row.told, goal, met, row.note)
     Console(width=None if os.isatty(1) else 160).print(table)
 
 

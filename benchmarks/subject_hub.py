@@ -1,7 +1,8 @@
 """A process to measure: many DTLS-SRTP legs, as in a conference, with nothing above the transport.
 
 Each received packet is only counted, where the session would begin; every 20 ms each leg sends one.
-With `--floor` nothing of this package is in their way, to see what cannot be saved on this machine.
+With `--floor` nothing of this package but the reading of sockets is in their way, to see what
+cannot be saved on this machine.
 `python -m benchmarks.subject_hub [--uvloop] [--floor]`; see `children`.
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 
 from ipconf.engine.rtp_wire import compose_rtp
 from ipconf.model import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES
+from ipconf.transports.ports import Address, Port
 from ipconf.transports.webrtc import WebRtcTransport
 
 from .children import Commands, serve
@@ -32,9 +34,9 @@ class HubLeg(Leg):
 
     def take_over(self) -> None:
         """From now on only count what arrives; returns nothing to the session."""
-        self.transport.sink = self._count
+        self.transport.sink = self._took
 
-    def _count(self, datagram: bytes, now: float, origin: Hashable = None) -> None:
+    def _took(self, datagram: bytes, now: float, origin: Hashable = None) -> None:
         self.arrived += 1
 
     def emit(self, packet: bytes) -> None:
@@ -45,26 +47,28 @@ class HubLeg(Leg):
 class FloorLeg(HubLeg):
     """What a packet costs at the very least: kernel, event loop, cipher, a count.
 
-    No counters, no losses to look for, nothing that could go wrong; ICE goes on as ever.
+    The loop is read as ever, ICE goes on as ever; there are no counters and no losses to look for.
     """
 
     def take_over(self) -> None:
         """Put the shortest way in the place of the transport's."""
         assert isinstance(self.transport, WebRtcTransport)
-        pair = self.transport._ice.pair
+        pair = self.transport._ice._pair
         into, out = self.transport._srtp_in, self.transport._srtp_out
         assert pair is not None and into is not None and out is not None
-        self._protect, self._address = out.protect, pair.remote_addr
-        self._send_to = pair.protocol.transport.sendto
-        unprotect, others = into.unprotect, pair.protocol.datagram_received
+        port: Any = pair.protocol.transport
+        assert isinstance(port, Port)
+        self._protect, self._address = out.protect_rtp, pair.remote_addr
+        self._send_to = port.sendto
+        unprotect, others = into.unprotect, port.arrived
 
-        def arrived(data: bytes, address: tuple[str, int]) -> None:
+        def arrived(data: bytes, address: Address) -> None:
             if 127 < data[0] < 192:
                 self.arrived += unprotect(data) is not None
             else:
                 others(data, address)
 
-        pair.protocol.datagram_received = arrived  # type: ignore[method-assign]
+        port.arrived = arrived
 
     def emit(self, packet: bytes) -> None:
         protected = self._protect(packet)

@@ -99,6 +99,7 @@ class Conference(Controls):
         self._announcements: dict[Leg, CaptureTerminal] = {}
         self._versions = Versions()
         self._dominant: Attendee | None = None
+        self._talkers: set[Attendee | None] = set()
         self._locked = False
         self._ended = False
 
@@ -338,11 +339,13 @@ class Conference(Controls):
         if not self._legs:
             self._provider.ticker.add(self._tick, AUDIO_TICKS)
         self._legs[leg.identity] = leg
+        self.bridge.add(leg)
         self._hearing.silence(leg, leg.role is Role.LISTENER)
 
     def _exit(self, leg: Leg) -> None:
         leg.active = False
         del self._legs[leg.identity]
+        self.bridge.remove(leg)
         if isinstance(leg, CallLeg):
             self._by_call.pop(leg.call, None)
         self._hearing.forget(leg)
@@ -397,19 +400,22 @@ class Conference(Controls):
                 self._forget(person, for_good=reason is not GoneReason.TIMEOUT)
 
     def _tick(self, now: float, number: int) -> None:
-        self.bridge.tick(self.legs, now, self._pace.tick(now), number)
-        talking = {v.attendee for v in self.bridge.talking}
-        for person in self._attendance.people:
-            if (person in talking) is not person.talking:
-                person.talking = not person.talking
-                kind = AttendeeTalking if person.talking else AttendeeSilent
-                self._post(kind, attendee=person)
+        self.bridge.tick(now, self._pace.tick(now), number)
+        self._tell_who_talks({v.attendee for v in self.bridge.talking} - {None})
         for leg, terminal in tuple(self._announcements.items()):
             if isinstance(terminal, Utterance) and terminal.done:
                 self._drop(leg, "")
         if self._speakers.decide(now):
             voice = self._speakers.dominant
             self._set_dominant(voice.attendee if isinstance(voice, Voice) else None)
+
+    def _tell_who_talks(self, talking: set[Attendee | None]) -> None:
+        for person in (*talking, *(self._talkers - talking)):
+            if person is not None and person.present and person.talking is not (person in talking):
+                person.talking = not person.talking
+                kind = AttendeeTalking if person.talking else AttendeeSilent
+                self._post(kind, attendee=person)
+        self._talkers = talking
 
     def _set_dominant(self, person: Attendee | None) -> None:
         if person is not self._dominant:

@@ -24,6 +24,10 @@ EARLY_S = 0.002
 """... and comes forward by up to this much, as soon as the packet is there."""
 DRIFT_S = 10e-6
 """In each tick the schedule may follow the leader's clock by this (500 ppm)."""
+READ_FIRST_S = 0.001
+"""Ticks that are overdue come one a turn, and so much later that the loop reads its sockets first:
+what is past already, loops may do before that.
+"""
 
 FAULTS = (Exception, asyncio.CancelledError)
 """What others' code may raise in a callback: no task runs there, so none of ours is cancelled."""
@@ -50,7 +54,8 @@ class Ticker:
 
     def add(self, client: TickClient, every: int = 1) -> None:
         """Call `client` from now on in the ticks whose number `every` divides."""
-        self._set((*self._clients, (client, every)))
+        self._step = gcd(self._step if self._clients else 0, every)
+        self._clients = (*self._clients, (client, every))
         if self._handle is None:
             self._began = self._loop.time()
             self._due = self._began + TICK_S
@@ -58,7 +63,8 @@ class Ticker:
 
     def remove(self, client: TickClient) -> None:
         """Never call `client` again; harmless if it is not a client."""
-        self._set(tuple(c for c in self._clients if c[0] != client))
+        self._clients = tuple(c for c in self._clients if c[0] != client)
+        self._step = gcd(*(every for _, every in self._clients)) or 1
         if not self._clients and self._handle is not None:
             self._handle.cancel()
             self._handle = self._leader = None
@@ -83,10 +89,6 @@ class Ticker:
             self._handle.cancel()
             self._handle = self._loop.call_at(self._due, self._run)
 
-    def _set(self, clients: tuple[tuple[TickClient, int], ...]) -> None:
-        self._clients = clients
-        self._step = gcd(*(every for _, every in clients)) or 1
-
     def _run(self) -> None:
         now = self._loop.time()
         behind = int((now - self._due) / TICK_S)
@@ -106,9 +108,9 @@ class Ticker:
         ticks = self._step - self._number % self._step
         self._number += ticks
         self._due += ticks * TICK_S
-        # The handle stands while ticking, so that a client that removes the last one wins. Ticks
-        # that are overdue come one a turn, so that the loop reads what waits in its sockets too.
-        self._handle = self._loop.call_at(self._due, self._run) if self._clients else None
+        # The handle stands while ticking, so that a client that removes the last one wins.
+        at = max(self._due, self._loop.time() + READ_FIRST_S)
+        self._handle = self._loop.call_at(at, self._run) if self._clients else None
 
     def _tick(self, now: float) -> None:
         number = self._number

@@ -106,7 +106,7 @@ class Lab:
         self.events: list[CallEvent] = []
         self.key_frames: list[int] = []
         self.channel = SimpleNamespace(
-            session=SimpleNamespace(sources={}),
+            session=SimpleNamespace(sources={}, skimming=SimpleNamespace(skimmers={})),
             request_key_frame=lambda ssrc, now: self.key_frames.append(ssrc),
             request_resend=lambda ssrc, sequences, now: None,
         )

@@ -10,6 +10,7 @@ import asyncio
 import datetime
 import gc
 import inspect
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -149,6 +150,41 @@ async def test_protocols_that_we_add_are_checked_and_closed() -> None:
     assert protocol.transport is transport
     await connection.close()
     assert transport.is_closing()
+
+
+def test_a_protocol_only_sends_over_its_socket_and_closes_it() -> None:
+    """Our ports stand in for asyncio's transports, and can do no more than that."""
+    used = re.findall(r"self\.transport\.(\w+)", inspect.getsource(StunProtocol))
+    assert set(used) == {"sendto", "close"}
+
+
+@scenario()
+async def test_closing_a_protocol_waits_for_connection_lost() -> None:
+    """Our ports say so when they are gone."""
+    protocol = StunProtocol(Connection(ice_controlling=False))
+    protocol.connection_made(SimpleNamespace(close=lambda: None))  # type: ignore[arg-type]
+    closing = asyncio.create_task(protocol.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    protocol.connection_lost(None)
+    await closing
+
+
+@scenario()
+async def test_a_pair_keeps_the_address_that_it_was_nominated_with() -> None:
+    """We ask for `remote_addr` once, also where the candidate is described better later."""
+    connection = Connection(ice_controlling=False)
+    protocol = StunProtocol(connection)
+    protocol.local_candidate = Candidate.from_sdp(f"1 1 udp 1 {LOCALHOST} 1 typ host")
+    connection._early_checks_done, connection._check_list_done = True, True
+    connection.remote_password = ""
+    check = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, attributes={"PRIORITY": 1})
+    protocol.connection_made(SimpleNamespace(sendto=lambda data, addr: None))  # type: ignore[arg-type]
+    connection.check_incoming(check, (LOCALHOST, 9), protocol)
+    (pair,) = connection._check_list
+    await connection.add_remote_candidate(Candidate.from_sdp(f"2 1 udp 2 {LOCALHOST} 9 typ host"))
+    assert pair.remote_candidate.type == "host" and pair.remote_addr == (LOCALHOST, 9)
+    await connection.close()
 
 
 @pytest.mark.parametrize("loop_factory", ["asyncio", "uvloop"])

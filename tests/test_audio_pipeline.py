@@ -30,7 +30,7 @@ from ipconf.errors import MediaError
 from ipconf.model import MediaType
 from ipconf.pipelines.audio_receiver import AudioReceiver
 from ipconf.pipelines.audio_sender import AudioSender
-from ipconf.pipelines.time_scaling import MAX_SHIFT_SAMPLES, MIN_SHIFT_SAMPLES, shrink, stretch
+from ipconf.pipelines.time_scaling import MAX_SHIFT_S, MIN_SHIFT_S, shrink, stretch
 
 STEREO = replace(OPUS, parameters={**OPUS.parameters, "stereo": "1"})
 TELEPHONE_EVENT = FORMATS[MediaType.AUDIO][1]
@@ -294,7 +294,7 @@ def test_scaling_keeps_pitch_level_and_smoothness(hz, channels):
     sound = tone(0.1, hz, channels=channels)
     for scaled, sign in ((shrink(sound), -1), (stretch(sound), 1)):
         shift = sign * (len(scaled) - len(sound))
-        assert MIN_SHIFT_SAMPLES <= shift <= MAX_SHIFT_SAMPLES
+        assert MIN_SHIFT_S * RATE <= shift <= MAX_SHIFT_S * RATE
         assert scaled.dtype == np.int16
         assert scaled.shape[1] == channels
         assert level_db(scaled) == pytest.approx(level_db(sound), abs=0.7)
@@ -306,8 +306,8 @@ def test_scaling_noise_and_silence():
     rng = np.random.default_rng(9)
     noise = rng.integers(-3000, 3000, (2400, 1)).astype(np.int16)
     for sound in (noise, np.zeros((2400, 1), np.int16)):
-        assert len(sound) - len(shrink(sound)) >= MIN_SHIFT_SAMPLES
-        assert len(stretch(sound)) - len(sound) >= MIN_SHIFT_SAMPLES
+        assert len(sound) - len(shrink(sound)) >= MIN_SHIFT_S * RATE
+        assert len(stretch(sound)) - len(sound) >= MIN_SHIFT_S * RATE
 
 
 # -- sending

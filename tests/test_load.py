@@ -99,6 +99,17 @@ def test_how_late_sound_is_does_not_count_the_callers_own_codec(codec: str) -> N
     assert latencies(blocks, [99.0] * len(blocks), sent, shift) == []
 
 
+def test_what_seems_to_come_before_it_was_sent_is_a_blurred_place() -> None:
+    sweep = sounds.spoken(0, 2)
+    sent = [100.0 + AUDIO_FRAME_S * n for n in range(2 * sounds.PERIOD_PACKETS)]
+    second_turn = sent[sounds.PERIOD_PACKETS + 50]
+    block = sweep[50 * 960 : 51 * 960]
+    assert latencies([block], [second_turn - 0.03], sent, 0.0) == [0.0]
+    assert latencies([block], [second_turn + 0.03], sent, 0.0) == pytest.approx([0.03], abs=0.002)
+    (earlier_turn,) = latencies([block], [second_turn - 0.3], sent, 0.0)
+    assert earlier_turn == pytest.approx(sounds.PERIOD_S - 0.3, abs=0.002)
+
+
 def test_values_in_order_of_size_are_picked_by_share() -> None:
     assert quantile([], 0.5) == 0
     assert quantile(list(range(100)), 0.99) == 99

@@ -24,6 +24,7 @@ from ipconf.pipelines.effort import (
     FEW_MIXES,
     LEAN_COMPLEXITY,
     MANY_MIXES,
+    MUSIC_BITRATE_BPS,
     EffortPolicy,
 )
 
@@ -98,6 +99,13 @@ def test_speech_is_coded_as_speech_up_to_64_kbit() -> None:
         )
         kinds = configurations(encode(encoder, np.concatenate((vowels(1.0), noise(0.5)))))
         assert min(kinds) >= FIRST_HYBRID and max(kinds) < FIRST_CELT
+
+
+@needs_library
+def test_many_mixes_are_coded_as_music_which_takes_less_time() -> None:
+    effort = EffortPolicy().choose(50, 510_000, 0, 0.9)
+    encoder = LibOpusEncoder(LIBRARY, 1, 1, OpusSettings(), effort)
+    assert min(configurations(encode(encoder, vowels(1.0)))) >= FIRST_CELT
 
 
 @pytest.mark.parametrize("make_encoder", ENCODERS)
@@ -271,7 +279,14 @@ def test_only_sound_of_its_kind_primes_an_encoder(make_encoder, nonsense) -> Non
 def test_few_mixes_get_the_best_and_many_are_lean() -> None:
     policy = EffortPolicy()
     assert policy.choose(3, 510_000, 0, 0.9) == OpusEffort(64_000, AUDIO, BEST_COMPLEXITY, 0)
-    assert policy.choose(50, 510_000, 0, 0.9) == OpusEffort(64_000, AUDIO, LEAN_COMPLEXITY, 0)
+    music = OpusEffort(MUSIC_BITRATE_BPS, AUDIO, BEST_COMPLEXITY, 0)
+    assert policy.choose(50, 510_000, 0, 0.9) == music
+    assert policy.choose(50, 510_000, 0, 0.9, channels=2).bitrate_bps == 2 * MUSIC_BITRATE_BPS
+    assert policy.choose(50, 64_000, 0, 0.9) == OpusEffort(64_000, AUDIO, LEAN_COMPLEXITY, 0)
+    assert policy.choose(50, 510_000, 0.05, 0.9) == OpusEffort(64_000, AUDIO, LEAN_COMPLEXITY, 10)
+    policy = EffortPolicy()
+    assert policy.choose(5, 510_000, 0, 0.05) == music  # the processor is busy
+    policy = EffortPolicy()
     assert policy.choose(3, 510_000, 0, 0.9, channels=2).bitrate_bps == 128_000
     assert policy.choose(3, 24_000, 0, 0.9).bitrate_bps == 24_000
 

@@ -18,11 +18,14 @@ from ipconf.engine.forwarder import (
     NEWS_OCTETS,
     NEWS_SHARE,
     PEAK_SHARE,
+    RUSH_S,
     SPACING_S,
     TURN_SHARE,
+    UNHEARD_S,
 )
 from ipconf.engine.forwarding import BYES_KEPT, MAX_CHUNK_OCTETS, ForwardedPeople
 from ipconf.engine.outputs import SourceGone, SourceHeard, Transmit
+from ipconf.engine.rtcp_timing import MIN_INTERVAL_S
 from ipconf.engine.rtcp_wire import (
     Goodbye,
     PictureLoss,
@@ -105,6 +108,7 @@ def test_who_is_there_is_told_in_regular_compounds_at_once() -> None:
     people.put(2000, items("ourselves"), {}, HERE, 0.0)
     leg = Leg(people)
     leg.session.send("a", OPUS, 0, b"x", 0.0)
+    leg.session.receive(compose_compound([ReceiverReport(7, ()), sdes(7, (1, "far"))]), 0.0)
     told = [packets for _, packets in leg.run(0.1)]
     assert len(told) == 2  # the first report, and all that is known
     for packets in told:
@@ -116,6 +120,17 @@ def test_who_is_there_is_told_in_regular_compounds_at_once() -> None:
         csrc: {(CNAME, ""): f"guest {csrc}", (NAME, ""): f"Name of guest {csrc}"}
         for csrc in (1000, 1001, 1002)
     }
+
+
+def test_a_far_end_that_is_silent_is_told_once_and_again_when_it_is_heard() -> None:
+    people = filled(3)
+    leg = Leg(people)
+    assert UNHEARD_S <= 0.2
+    told = [chunks(packets, leg.ssrc) for _, packets in leg.run(0.2)]
+    assert [len(of_others) for of_others in told] == [0, 3]
+    leg.session.receive(compose_compound([ReceiverReport(7, ()), sdes(7, (1, "far"))]), 0.3)
+    ((_, packets),) = leg.run(0.4)
+    assert len(chunks(packets, leg.ssrc)) == 3
 
 
 def test_nobody_is_told_of_themselves() -> None:
@@ -178,6 +193,21 @@ def test_a_hundred_joins_in_a_second_are_a_few_compounds() -> None:
     known = {csrc for _, packets in told for csrc in chunks(packets, leg.ssrc)}
     assert known >= set(range(2000, 2100))
     assert leg.wakes <= len(told) + 1
+
+
+def test_a_few_joins_in_a_row_are_told_within_a_fifth_of_a_second_each() -> None:
+    people = filled(1)
+    leg = settled(people)
+    came, told = {}, {}
+    for turn in range(20):
+        now = 10.0 + turn * 0.05
+        came[2000 + turn] = now
+        people.put(2000 + turn, items(f"new {turn}"), {}, THERE, now)
+        for at, packets in [*leg.run(now), *(leg.run(12.0) if turn == 19 else ())]:
+            for csrc in chunks(packets, leg.ssrc):
+                told.setdefault(csrc, at)
+    assert max(told[csrc] - at for csrc, at in came.items()) <= max(RUSH_S, COALESCE_S) + 0.001
+    assert RUSH_S <= 0.2
 
 
 def test_a_hundred_joins_at_once_are_fewer_still() -> None:
@@ -288,8 +318,9 @@ def test_a_bye_is_repeated_in_a_few_reports_and_not_when_they_are_back() -> None
     people.remove(1001, 10.0, "soon back")
     said = [bool([b for b in byes(packets) if b[0] == 1000]) for _, packets in leg.run(14.0)]
     people.put(1001, items("guest 1001"), {}, THERE, 14.0)
-    later = leg.run(90.0)
+    later = leg.run(300.0)
     said += [bool([b for b in byes(packets) if b[0] == 1000]) for _, packets in later]
+    assert said[:6] == [True, True, True, False, False, True]  # the fifth is other news
     assert said.count(True) == 1 + len(BYE_REPEATS)
     assert not [b for _, packets in later for b in byes(packets) if b[0] == 1001]
     assert not any(said[-10:])
@@ -303,7 +334,7 @@ def test_long_items_do_not_burst_a_compound() -> None:
         people.put(csrc, person, {f"p{n}": "y" * 250 for n in range(10)}, THERE, 0.0)
     for sections in ((AUDIO,), (AUDIO, VIDEO)):
         leg = Leg(people, sections=sections)
-        told = [packets for _, packets in leg.run(400.0)]  # `sent` looks at the sizes
+        told = [packets for _, packets in leg.run(1500.0)]  # `sent` looks at the sizes
         known: dict[int, set[tuple[int, str]]] = {}
         for packets in told:
             for csrc, texts in chunks(packets, leg.ssrc).items():
@@ -350,6 +381,28 @@ def test_the_bandwidth_of_rtcp_is_kept(number: int, bandwidth_bps: float) -> Non
     assert late <= 0.05 * bandwidth_bps / 8 * (seconds - 60.0)
     conference.assert_told()
     assert hub.session._parts.timer.avg_rtcp_size < 140  # of one member, not of a compound
+
+
+def pauses(leg: Leg, until: float) -> float:
+    """The mean time between reports from now to then, in seconds."""
+    times = [at for at, _ in leg.run(until)]
+    return (times[-1] - times[0]) / (len(times) - 1)
+
+
+def test_reports_that_nobody_waits_for_are_rarer() -> None:
+    people = filled(40)
+    leg = settled(people, until=60.0)
+    assert pauses(leg, 360.0) == pytest.approx(MIN_INTERVAL_S, rel=0.15)
+    people.put(1000, items("guest 1000", LOC="elsewhere"), {}, THERE, 360.0)
+    assert pauses(leg, 365.0) < 1.5
+    sound = settled(people, until=60.0)
+    told = 0
+    for second in range(60, 160):
+        hear(sound.session, 7, float(second), sequence=second * 2)  # and a second of silence
+        told += len(sound.run(second + 1.0))
+    assert told == pytest.approx(100, rel=0.15)
+    pictures = settled(people, until=60.0, sections=(AUDIO, VIDEO))
+    assert pauses(pictures, 160.0) == pytest.approx(1.0, rel=0.15)
 
 
 def test_endless_news_keeps_to_its_share() -> None:

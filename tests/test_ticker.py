@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable
-from itertools import count
+from itertools import count, pairwise
 from typing import Any, cast
 
 import pytest
 
-from ipconf.ticker import AUDIO_TICKS, MAX_CATCH_UP_TICKS, TICK_S, Ticker
+from ipconf.ticker import AUDIO_TICKS, MAX_CATCH_UP_TICKS, READ_FIRST_S, TICK_S, Ticker
 
 
 class VirtualLoop:
@@ -87,9 +87,19 @@ def test_a_stall_is_made_good_up_to_a_limit() -> None:
     lab.loop.run_until(100.1)
     before = len(lab.ticks)
     lab.loop.now += 1.0  # nothing ran for a second
-    lab.loop.run_until(lab.loop.now + 0.001)
+    lab.loop.run_until(lab.loop.now + (MAX_CATCH_UP_TICKS + 1) * READ_FIRST_S)
     assert len(lab.ticks) - before == pytest.approx(MAX_CATCH_UP_TICKS, abs=2)
     assert lab.ticker.skipped == pytest.approx(1.0 / TICK_S - MAX_CATCH_UP_TICKS, abs=1)
+
+
+def test_sockets_are_read_between_ticks_that_are_overdue() -> None:
+    lab = Lab(every=1)
+    lab.loop.run_until(100.1)
+    del lab.ticks[:]
+    lab.loop.now += 0.05
+    lab.loop.run_until(lab.loop.now + 6 * READ_FIRST_S)
+    steps = [b - a for a, b in pairwise(lab.ticks)]
+    assert len(steps) >= 4 and steps == pytest.approx([READ_FIRST_S] * len(steps))
 
 
 def test_a_client_that_raises_is_reported_and_kept() -> None:

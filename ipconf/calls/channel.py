@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 FLOOD_SLOT_S = 0.1
 """Packets are counted anew so often: bursts pass, floods do not."""
+TIMER_GRAIN_S = 0.001
+"""Loops count milliseconds; who comes a little early comes in vain, and once more."""
 
 
 class Channel:
@@ -53,9 +55,12 @@ class Channel:
         self._capture = capture
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf
         self._closed = False
         self._slot_packets = math.ceil(max_packets_per_s * FLOOD_SLOT_S)
         self._slot_ends = self._slot_room = 0.0
+        self._skimmers = session.skimming.skimmers
+        self._skim = session.skimming.take
         transport.sink = self._arrived
         self._arm()
 
@@ -67,6 +72,8 @@ class Channel:
         self._slot_room -= 1
         if self._slot_room < 0:
             self.transport.counters.flooded += 1
+            return
+        if self._skimmers and self._skim(datagram, now, origin):
             return
         outputs = self.session.receive(datagram, now, origin)
         only_media = bool(outputs)
@@ -174,12 +181,17 @@ class Channel:
         self._arm()
 
     def _arm(self) -> None:
+        due = self.session.next_deadline()
         if self._timer is not None:
+            if due == self._due:
+                return
             self._timer.cancel()
-        if not self._closed:
-            self._timer = self._loop.call_at(self.session.next_deadline(), self._on_timer)
+        self._due = due
+        if not self._closed and due < math.inf:
+            self._timer = self._loop.call_at(due + TIMER_GRAIN_S, self._on_timer)
 
     def _on_timer(self) -> None:
+        self._timer = None
         now = self._loop.time()
         self._handle(self.session.handle_timer(now), now)
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MediaError
-from ..model import AUDIO_FRAME_SAMPLES, DEFAULT_PTIME_MS
+from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, DEFAULT_PTIME_MS
 
 Samples = NDArray[np.int16]
-"""Audio of shape (samples, channels), C-contiguous, 48 kHz."""
+"""Audio of shape (samples, channels), C-contiguous, 48 kHz where nothing else is said."""
 
 MAX_PAYLOAD_BYTES = 1200
 """With headers, extensions and SRTP still below the 1280 bytes that IPv6 carries anywhere."""
@@ -42,13 +42,27 @@ DEFAULT_WISHES = AudioWishes()
 """Whatever the far end asks for, in packets of the usual length."""
 
 
+def _check_rate(value: int, possible: int) -> None:
+    if value != possible:
+        raise MediaError(f"this codec works at {possible} Hz, not at {value}")
+
+
 class AudioEncoder(ABC):
-    """Encodes sound of 48 kHz in blocks of one packet each."""
+    """Encodes sound of `rate_hz` in blocks of one packet each."""
 
     channels: int
     """What `encode` takes, 1 or 2."""
     frame_samples: int = AUDIO_FRAME_SAMPLES
-    """How many samples of 48 kHz `encode` takes."""
+    """How many samples of `rate_hz` `encode` takes."""
+
+    @property
+    def rate_hz(self) -> int:
+        """Of what `encode` takes: 48 kHz, unless another one is set that the codec can work at."""
+        return AUDIO_RATE_HZ
+
+    @rate_hz.setter
+    def rate_hz(self, value: int) -> None:
+        _check_rate(value, AUDIO_RATE_HZ)
 
     @property
     @abstractmethod
@@ -63,6 +77,13 @@ class AudioEncoder(ABC):
     def encode(self, samples: Samples) -> bytes | None:
         """One payload for (frame_samples, channels); None: nothing need be sent (silence)."""
 
+    @abstractmethod
+    def prime(self, samples: Samples) -> None:
+        """Take in the 20 ms that come before the first packet, as if they had been encoded.
+
+        A listener who comes from another encoder with the same sound then hears no step.
+        """
+
     def check(self, samples: Samples) -> None:
         """A MediaError unless the samples are what `encode` takes."""
         if samples.shape != (self.frame_samples, self.channels) or samples.dtype != np.int16:
@@ -73,12 +94,21 @@ class AudioEncoder(ABC):
 
 
 class AudioDecoder(ABC):
-    """Decodes the payloads of one source into sound of 48 kHz."""
+    """Decodes the payloads of one source into sound of `rate_hz`."""
 
     channels: int
     """What `decode` returns, 1 or 2."""
     comforting: bool = False
     """Whether the far end is silent on purpose: `conceal` gives its noise until it is heard."""
+
+    @property
+    def rate_hz(self) -> int:
+        """Of the sound: 48 kHz, unless another one is set that the codec's own goes into."""
+        return AUDIO_RATE_HZ
+
+    @rate_hz.setter
+    def rate_hz(self, value: int) -> None:
+        _check_rate(value, AUDIO_RATE_HZ)
 
     @abstractmethod
     def decode(self, payload: bytes) -> Samples:

@@ -38,10 +38,10 @@ _STABLE = 0.995
 """A coefficient of 1 would ring for ever."""
 
 
-def describe_noise(samples: Samples) -> bytes:
-    """The payload that makes the far end hear noise like these (n, channels) at 48 kHz."""
+def describe_noise(samples: Samples, rate_hz: int = AUDIO_RATE_HZ) -> bytes:
+    """The payload that makes the far end hear noise like these samples, (n, channels)."""
     mono = samples if samples.shape[1] == 1 else samples.mean(axis=1, keepdims=True)
-    slow = RateConverter(AUDIO_RATE_HZ, RATE_HZ, 1).convert(mono.astype(np.int16))
+    slow = RateConverter(rate_hz, RATE_HZ, 1).convert(mono.astype(np.int16))
     level = level_of(slow)
     wave = slow[:, 0].astype(np.float64) * np.hanning(len(slow))
     alike = [float(wave[lag:].dot(wave[: len(wave) - lag])) for lag in range(ORDER + 1)]
@@ -93,10 +93,21 @@ class ComfortNoiseDecoder(AudioDecoder):
         self.channels = 1
         self._rng = np.random.default_rng(seed)
         self._converter = RateConverter(RATE_HZ, AUDIO_RATE_HZ, 1)
+        self._rate_hz = AUDIO_RATE_HZ
         self._described = b""
         self._response = _response([])
         self._white = self._draw(RESPONSE_SAMPLES - 1)
         self._loudness = 0.0
+
+    @property
+    def rate_hz(self) -> int:
+        """Of the noise, a multiple of 8 kHz; may be set at any time."""
+        return self._rate_hz
+
+    @rate_hz.setter
+    def rate_hz(self, value: int) -> None:
+        self._rate_hz = value
+        self._converter = RateConverter(RATE_HZ, value, 1)
 
     def decode(self, payload: bytes) -> Samples:
         """The first 10 ms of the noise that a packet describes; MediaError if it is empty."""
@@ -107,14 +118,14 @@ class ComfortNoiseDecoder(AudioDecoder):
             self._described = payload[1:]
             codes = self._described[:MAX_ORDER]
             self._response = _response([(code - 127) * _STEP for code in codes])
-        return self._noise(PACKET_SAMPLES, loudness)
+        return self._noise(PACKET_SAMPLES * self._rate_hz // AUDIO_RATE_HZ, loudness)
 
     def conceal(self, samples: int) -> Samples:
         """`samples` more of the same noise."""
         return self._noise(samples, self._loudness)
 
     def _noise(self, samples: int, loudness: float) -> Samples:
-        count = -(-samples * RATE_HZ // AUDIO_RATE_HZ)
+        count = -(-samples * RATE_HZ // self._rate_hz)
         white = np.concatenate((self._white, self._draw(count)))
         self._white = white[count:]
         wave = np.convolve(white, self._response, "valid")

@@ -7,6 +7,8 @@ is instead made up for behind it. Own code.
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,10 +42,11 @@ class Concealer:
         self._longest = int(LONGEST_PITCH_S * rate_hz)
         self._template = int(TEMPLATE_S * rate_hz)
         self._step = max(1, rate_hz // SEARCH_RATE_HZ)
-        # The longest pitch, the template, and a quarter of a period to cross-fade with.
-        self._history = np.zeros(
-            (self._template + self._longest + self._longest // 4 + 1, channels), np.int16
-        )
+        # The longest pitch, the template, and a quarter of a period to cross-fade with: the latest
+        # pieces of sound that hold so much.
+        self._size = self._template + self._longest + self._longest // 4 + 1
+        self._pieces = deque([np.zeros((self._size, channels), np.int16)])
+        self._kept = self._size
         # While something is lost: the period that is repeated, the step at its first sample, and
         # how many samples were made of it.
         self._loop: Wave | None = None
@@ -69,14 +72,15 @@ class Concealer:
         return block
 
     def _remember(self, samples: Samples) -> None:
-        size = len(self._history)
-        if len(samples) < size:
-            samples = np.concatenate((self._history[len(samples) :], samples))
-        self._history = samples[-size:].copy()
+        pieces = self._pieces
+        pieces.append(samples)
+        self._kept += len(samples)
+        while self._kept - len(pieces[0]) >= self._size:
+            self._kept -= len(pieces.popleft())
 
     def _period(self) -> Wave:
         """The latest pitch period, made so that its end goes over into its beginning."""
-        heard = self._history.astype(np.float32)
+        heard = np.concatenate(self._pieces)[-self._size :].astype(np.float32)
         pitch = self._pitch(heard.sum(axis=1))
         quarter = max(1, pitch // 4)
         period = heard[-pitch:].copy()

@@ -76,6 +76,11 @@ class G711Encoder(WaveformEncoder):
         super().__init__(RATE_HZ, 1, frame_samples, BITRATE_BPS)
         self._codes = encoding_table(law)
 
+    @property
+    def codes(self) -> NDArray[np.uint8] | None:
+        """The `encoding_table`, where a packet is nothing but the codes of the samples."""
+        return self._codes if self.rate_hz == RATE_HZ and not self.joins else None
+
     def _code(self, samples: Samples) -> bytes:
         return self._codes[samples.view(np.uint16)].tobytes()
 

@@ -121,11 +121,20 @@ class LibOpusEncoder(OpusEncoder):
         self._buffer = ctypes.create_string_buffer(MAX_PAYLOAD_BYTES)
         self._bytes = memoryview(self._buffer).cast("B")
         self._settings = settings
+        self._pauses = settings.dtx
         self._pausing = False
         self.channels = channels
         self.frame_samples = settings.frame_samples
         block = np.empty((settings.frame_samples, channels), np.int16)
-        self._block, self._address = block, block.ctypes.data  # asking for it takes longer
+        self._block = block
+        # As ctypes hands it on: to make these anew for each packet takes longer than the call.
+        self._call = (
+            self._state,
+            c_void_p(block.ctypes.data),
+            c_int(settings.frame_samples),
+            c_void_p(ctypes.addressof(self._buffer)),
+            c_int32(MAX_PAYLOAD_BYTES),
+        )
         bandwidth = _BANDWIDTH_NARROWBAND + BANDWIDTHS_HZ.index(settings.bandwidth_hz)
         for request, value in (
             (_SET_INBAND_FEC, int(settings.fec)),
@@ -177,16 +186,19 @@ class LibOpusEncoder(OpusEncoder):
 
         The first packet of a pause is sent, so that the far end knows it for one.
         """
-        self.check(samples)
-        self._block[:] = samples
-        if self._settings.dtx and samples.max() < NEAR_SILENCE and samples.min() > -NEAR_SILENCE:
-            self._block[:] = 0  # what libopus pauses in, whatever was heard before
-        size = self._encode(
-            self._state, self._address, self.frame_samples, self._buffer, MAX_PAYLOAD_BYTES
-        )
-        _check(self._library, "encode", size)
-        paused, self._pausing = self._pausing, size <= MAX_PAUSE_BYTES
-        return None if paused and self._pausing else bytes(self._bytes[:size])
+        block = self._block
+        if samples.shape != block.shape or samples.dtype != block.dtype:
+            self.check(samples)
+        block[:] = samples
+        if self._pauses and samples.max() < NEAR_SILENCE and samples.min() > -NEAR_SILENCE:
+            block[:] = 0  # what libopus pauses in, whatever was heard before
+        size: int = self._encode(*self._call)
+        if size <= MAX_PAUSE_BYTES:
+            _check(self._library, "encode", size)
+            if self._pausing:
+                return None
+        self._pausing = size <= MAX_PAUSE_BYTES
+        return self._bytes[:size].tobytes()
 
     def _control(self, request: int, value: int) -> None:
         _check(

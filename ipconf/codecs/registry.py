@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from ..engine.session_config import PayloadFormat
 from ..errors import MediaError
 from ..model import AUDIO_RATE_HZ, DEFAULT_PTIME_MS, VIDEO_CLOCK_HZ, CallSettings, MediaType
-from . import comfort_noise, g711, l16
+from . import comfort_noise, g711, g722, l16
 from .base import (
     DEFAULT_WISHES,
     AudioDecoder,
@@ -144,6 +144,13 @@ def is_comfort_noise(payload_format: PayloadFormat) -> bool:
     """Whether packets of the format describe noise, which can be decoded but is no codec."""
     same_clock = payload_format.clock_rate == COMFORT_NOISE.clock_rate
     return same_clock and payload_format.name.upper() == COMFORT_NOISE.name
+
+
+def sound_rate_hz(formats: Iterable[PayloadFormat]) -> int:
+    """The lowest rate of sound at which nothing is lost of any of the formats; 8 kHz for none."""
+    rates = {"pcmu": g711.RATE_HZ, "pcma": g711.RATE_HZ, "g722": g722.RATE_HZ}
+    known = [rates.get(f.name.lower(), AUDIO_RATE_HZ) for f in formats if has_codec(f)]
+    return max(known, default=g711.RATE_HZ)
 
 
 def create_audio_encoder(

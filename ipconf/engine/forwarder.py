@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Hashable
 
-from .forwarding import ForwardedPeople, ForwardedPerson, Wake
+from .forwarding import ForwardedPeople, Wake
 from .local_sources import LocalSources
 from .members import Members
 from .rtcp_packing import ByePacker, ChunkPacker
@@ -20,8 +20,12 @@ from .session_config import SessionConfig
 
 COALESCE_S = 0.08
 """News waits so long for more of it."""
+RUSH_S = 0.2
+"""And so long after the news before: while people pour in, few compounds tell of many."""
 SPACING_S = 0.05
-"""Compounds with news go no faster,"""
+"""Compounds that tell what did not fit the one before go no faster,"""
+UNHEARD_S = 0.2
+"""A far end that nothing came from is told after that time: before, it may not listen yet."""
 PEAK_SHARE = 0.25
 """and take no more than this share of the session bandwidth."""
 NEWS_OCTETS = 40_000
@@ -37,6 +41,9 @@ NEWS_REPEATS = (1, 2)
 BYE_REPEATS = (1, 2, 4, 8, 16, 32)
 """Which say again that somebody left: nothing else takes them from the far end's list."""
 
+SETTLED_REPORTS = 4
+"""Regular reports after news that come as often as they may; later ones need not."""
+
 
 class Forwarder:
     """The cursor of one session in the people of its conference."""
@@ -45,12 +52,11 @@ class Forwarder:
         "described",
         "leg",
         "people",
-        "_audience",
         "_byes_told",
         "_first_untold",
         "_free_at",
+        "_greet_at",
         "_last_untold",
-        "_local",
         "_marks",
         "_members",
         "_news",
@@ -59,6 +65,8 @@ class Forwarder:
         "_round",
         "_serial",
         "_single",
+        "_speaker",
+        "_ssrc",
         "_timer",
         "_turns",
         "_wake",
@@ -80,7 +88,7 @@ class Forwarder:
         self.described = 0
         """How many people the latest compound describes."""
         self._wake = wake
-        self._local = local
+        self._speaker = next(iter(local.by_mid.values()))
         self._members = members
         self._timer = timer
         self._single = config.single_chunk_sdes
@@ -90,31 +98,46 @@ class Forwarder:
         self._free_at = now
         self._news_told = people.news.end
         self._byes_told = people.byes.end
-        self._audience: tuple[int, ...] = ()  # nobody was told of everybody yet
+        self._ssrc = 0
+        """Under which we told of everybody; 0 while we have not."""
+        self._greet_at = now + (COALESCE_S if members.sources else UNHEARD_S)
         self._first_untold = self._last_untold = 0
         self._serial = 0  # who is next in the rotation, and in which round
         self._round = 0
         self._marks = deque([(self._news_told, self._byes_told)], maxlen=max(BYE_REPEATS) + 1)
-        people.wake_at_news(self, wake)
         self.count_members()
 
     @property
     def due(self) -> float:
         """When `take_news` has something; infinity for never."""
-        return max(self._waiting_since() + COALESCE_S, self._free_at)
+        return max(self._next_telling(), self._free_at)
 
-    def _waiting_since(self) -> float:
-        if self._audience != self._audience_now() or self._first_untold < self._last_untold:
+    def _next_telling(self) -> float:
+        greet_at = self._next_greeting()
+        if greet_at < math.inf:
+            return greet_at
+        if self._first_untold < self._last_untold:
             return -math.inf
         news, byes = self.people.news, self.people.byes
-        since = news.time_of(self._news_told) if self._news_told < news.end else math.inf
+        since = math.inf
+        if self._news_told < news.end:
+            since = news.time_of(self._news_told)
         if self._byes_told < byes.end:
             since = min(since, byes.time_of(self._byes_told))
-        return since
+        return since + COALESCE_S
 
-    def _audience_now(self) -> tuple[int, ...]:
+    @property
+    def settled(self) -> bool:
+        """Whether everybody was described again, and what is new was repeated."""
+        marks = self._marks
+        before = marks[min(SETTLED_REPORTS, len(marks) - 1)]
+        return self._round > 0 and before == (self.people.news.end, self.people.byes.end)
+
+    def _next_greeting(self) -> float:
         # Somebody new has missed what was told, and under another SSRC we are another mixer.
-        return self._members.newcomers, next(iter(self._local.by_mid.values())).ssrc
+        if self._ssrc and self._ssrc != self._speaker.ssrc:
+            return -math.inf
+        return min(self._greet_at, self._members.newcomer_since + COALESCE_S)
 
     def count_members(self) -> None:
         """Those we tell of are members of the session, to the far end and to us (6.2.1)."""
@@ -122,10 +145,8 @@ class Forwarder:
 
     def take_news(self, now: float, room: float) -> bytes:
         """The packets of a compound with news; empty when it concerns nobody here."""
-        if self._audience != (audience := self._audience_now()):
-            self._audience = audience
-            self._first_untold, self._last_untold = 0, self.people.next_serial
-            self._serial = self._round = 0
+        if self._next_greeting() < math.inf:
+            self._greet()
         byes = self._next_byes(room)
         chunks = ChunkPacker(room - len(byes), single=self._single)
         if self._add_news(chunks):
@@ -133,12 +154,21 @@ class Forwarder:
         packets = chunks.packets() + byes
         if packets:
             octets = len(packets) + LOWER_LAYER_OCTETS
-            pause_s = max(SPACING_S, octets / self._peak_octets_per_s)
-            self._free_at = now + max(pause_s, self._news.spend(octets, now))
-        if self._waiting_since() == math.inf:
+            pause_s = RUSH_S if self._next_telling() == math.inf else SPACING_S
+            pause_s = max(pause_s, octets / self._peak_octets_per_s, self._news.spend(octets, now))
+            self._free_at = now + pause_s
+        if self._next_telling() == math.inf:
             self.people.wake_at_news(self, self._wake)
-        self.described = len(chunks.sources)
+        self.described = len(chunks)
         return packets
+
+    def _greet(self) -> None:
+        self._ssrc = self._speaker.ssrc
+        self._greet_at = math.inf
+        self._members.greeted()
+        self._first_untold, self._last_untold = 0, self.people.next_serial
+        self._news_told = self.people.news.end
+        self._serial = self._round = 0
 
     def _next_byes(self, room: float) -> bytes:
         packer = ByePacker(room)
@@ -154,30 +184,30 @@ class Forwarder:
     def _add_news(self, chunks: ChunkPacker) -> bool:
         news = self.people.news
         for position, person in news.between(self._news_told, news.end):
+            if position != person.news_at or person.leg == self.leg:
+                continue  # there is later news of them, or they left
             if self._first_untold <= person.serial < self._last_untold:
                 continue  # their turn comes
-            current = position == person.news_at
-            if current and self._concerns(person) and not chunks.add(person.csrc, person.in_full()):
+            if not chunks.add(person.csrc, person.in_full()):
                 self._news_told = position
                 return False
         self._news_told = news.end
         return True
 
     def _add_untold(self, chunks: ChunkPacker) -> None:
-        while self._first_untold < self._last_untold:
-            person = self.people.next_from(self._first_untold)
-            if person is None:
-                self._first_untold = self._last_untold
-                return
+        if self._first_untold >= self._last_untold:
+            return
+        for person in self.people.following(self._first_untold):
             if person.leg != self.leg and not chunks.add(person.csrc, person.in_full()):
+                self._first_untold = person.serial
                 return
-            self._first_untold = person.serial + 1
-
-    def _concerns(self, person: ForwardedPerson) -> bool:
-        return person.leg != self.leg and self.people.is_present(person)
+        self._first_untold = self._last_untold
 
     def take_turn(self, now: float, room: float) -> bytes:
         """The packets that go along with a regular report."""
+        self.described = 0
+        if not self._ssrc:
+            return b""  # first they are told of everybody
         room = min(room, self._turns.left(now))
         self._marks.appendleft((self.people.news.end, self.people.byes.end))
         byes = self._repeated_byes(room)
@@ -186,7 +216,7 @@ class Forwarder:
         self._rotate(chunks)
         packets = chunks.packets() + byes
         self._turns.spend(len(packets), now)
-        self.described = len(chunks.sources)
+        self.described = len(chunks)
         return packets
 
     def _repeated_byes(self, room: float) -> bytes:
@@ -202,33 +232,34 @@ class Forwarder:
         marks = self._marks
         for age in (age for age in NEWS_REPEATS if age < len(marks)):
             for position, person in self.people.news.between(marks[age][0], marks[age - 1][0]):
-                if position == person.news_at and self._concerns(person):
-                    chunks.add(person.csrc, person.in_full())
+                if position != person.news_at or person.leg == self.leg:
+                    continue
+                if not chunks.add(person.csrc, person.in_full()):
+                    return
 
     def _rotate(self, chunks: ChunkPacker) -> None:
         # Everybody at most once in a report.
-        for _ in range(len(self.people)):
-            person = self.people.next_from(self._serial)
-            if person is None:
-                self._serial = 0
-                self._round += 1
-                person = self.people.next_from(0)
-            assert person is not None  # there are people
+        begin = self._serial
+        if self._rotate_through(begin, math.inf, chunks) and begin:
+            self._serial = 0
+            self._round += 1
+            self._rotate_through(0, begin, chunks)
+
+    def _rotate_through(self, begin: int, end: float, chunks: ChunkPacker) -> bool:
+        leg, turn = self.leg, self._round
+        for person in self.people.following(begin):
+            if person.serial >= end:
+                break
             # Who has missed the news learns all in the first round.
-            chunk = person.in_turn(self._round) if self._round else person.in_full()
-            if person.leg != self.leg and not chunks.add(person.csrc, chunk):
-                return
+            packet = person.in_turn(turn) if turn else person.in_full()
+            if person.leg != leg and not chunks.add(person.csrc, packet):
+                return False
             self._serial = person.serial + 1
+        return True
 
     def everybody(self) -> list[int]:
         """The CSRCs of all that were told of, for our own BYE (section 6.6)."""
-        told: list[int] = []
-        serial = 0
-        while (person := self.people.next_from(serial)) is not None:
-            serial = person.serial + 1
-            if person.leg != self.leg:
-                told.append(person.csrc)
-        return told
+        return [person.csrc for person in self.people.following(0) if person.leg != self.leg]
 
     def detach(self) -> None:
         """Nothing is to be told any more."""

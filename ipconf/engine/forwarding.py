@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 from ..errors import ConfigurationError
 from ..model import SdesType
 from .rtcp_packing import cut_reason
-from .rtcp_wire import SdesChunk, SdesItem, pack_chunk
-from .sdes import NAME_EVERY, ItemKey, checked_texts, is_rare, item_octets
+from .rtcp_wire import describe_source
+from .sdes import CNAME_KEY, NAME_EVERY, NAME_KEY, ItemKey, checked_texts, is_rare, pack
 
 MAX_CHUNK_OCTETS = 560
 """Largest description of one person: a CNAME and another item of any length."""
@@ -26,9 +26,9 @@ BYES_KEPT = 4096
 """Departures that are; a session tells hundreds of them in a datagram."""
 MAX_TAKEN_BACK = 16
 """Items of one person that were taken back and are still said to be empty."""
+LEFT = -1
+"""Position of news that is none any more: its person has left."""
 _CHUNK_FRAME_OCTETS = 8  # SSRC, terminator with padding
-_CNAME: ItemKey = (SdesType.CNAME, "")
-_NAME: ItemKey = (SdesType.NAME, "")
 
 T = TypeVar("T")
 Wake = Callable[[], None]
@@ -48,31 +48,30 @@ class Log(Generic[T]):
     """What happened, by position from 0 on; the latest `limit` are kept, at least."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._kept: list[tuple[float, T]] = []
-        self._start = 0
-
-    @property
-    def end(self) -> int:
+        self.end = 0
         """Position of what happens next."""
-        return self._start + len(self._kept)
+        self._limit = limit
+        self._kept: list[T] = []
+        self._times: list[float] = []
+        self._start = 0
 
     def add(self, entry: T, now: float) -> None:
         """It happens now."""
-        self._kept.append((now, entry))
+        self.end += 1
+        self._kept.append(entry)
+        self._times.append(now)
         if len(self._kept) >= 2 * self._limit:  # seldom, so that it costs little
-            del self._kept[: self._limit]
+            del self._kept[: self._limit], self._times[: self._limit]
             self._start += self._limit
 
     def time_of(self, position: int) -> float:
         """When that happened, or the oldest that is kept of what followed it."""
-        return self._kept[max(position - self._start, 0)][0]
+        return self._times[max(position - self._start, 0)]
 
     def between(self, begin: int, end: int) -> Iterator[tuple[int, T]]:
         """What happened from `begin` to before `end`, as far as it is kept, with its positions."""
         begin = max(begin, self._start)
-        entries = self._kept[begin - self._start : max(end - self._start, 0)]
-        return ((begin + turn, entry) for turn, (_, entry) in enumerate(entries))
+        return enumerate(self._kept[begin - self._start : max(end - self._start, 0)], begin)
 
 
 class ForwardedPerson:
@@ -97,7 +96,7 @@ class ForwardedPerson:
         self.serial = serial
         """Rises with each who joins."""
         self.news_at = 0
-        """Position of the latest news about them."""
+        """Position of the latest news about them, or `LEFT`."""
         self._texts: dict[ItemKey, str] = {}
         self._taken_back: dict[ItemKey, str] = {}
         self._rare: list[ItemKey] = []
@@ -117,41 +116,40 @@ class ForwardedPerson:
         for key in list(self._taken_back)[:-MAX_TAKEN_BACK]:
             del self._taken_back[key]
         first = [key for key in changed if key in texts]
-        self._texts = {_CNAME: texts[_CNAME], **{key: texts[key] for key in first}, **texts}
+        self._texts = {CNAME_KEY: texts[CNAME_KEY], **{key: texts[key] for key in first}, **texts}
         self._rare = [key for key in (*self._texts, *self._taken_back) if is_rare(key)]
         self._in_full = b""
         self._turns.clear()
         return True
 
     def in_full(self) -> bytes:
-        """A chunk with all items that fit, the latest first."""
+        """An SDES packet with all items that fit, the latest first."""
         if not self._in_full:
-            self._in_full = self._chunk([_CNAME, *self._taken_back, *self._texts])
+            self._in_full = self._packet([CNAME_KEY, *self._taken_back, *self._texts])
         return self._in_full
 
     def in_turn(self, turn: int) -> bytes:
-        """The chunk of a regular report, the `turn`-th: CNAME, and NAME or a rare item (6.3.9)."""
+        """The SDES packet of the `turn`-th report: CNAME, and NAME or a rare item (6.3.9)."""
         rare = self._rare
         turn %= NAME_EVERY * max(len(rare), 1)
-        chunk = self._turns.get(turn)
-        if chunk is None:
+        packet = self._turns.get(turn)
+        if packet is None:
             named = turn % NAME_EVERY == 0 or not rare
-            chunk = self._chunk([_CNAME, _NAME if named else rare[turn // NAME_EVERY]])
-            self._turns[turn] = chunk
-        return chunk
+            packet = self._packet([CNAME_KEY, NAME_KEY if named else rare[turn // NAME_EVERY]])
+            self._turns[turn] = packet
+        return packet
 
-    def _chunk(self, keys: list[ItemKey]) -> bytes:
+    def _packet(self, keys: list[ItemKey]) -> bytes:
         room = MAX_CHUNK_OCTETS - _CHUNK_FRAME_OCTETS
-        items: list[SdesItem] = []
-        for kind, prefix in dict.fromkeys(keys):
-            text = self._texts.get((kind, prefix))
-            if text is None and (kind, prefix) not in self._taken_back:
+        items = b""
+        for key in dict.fromkeys(keys):
+            text = self._texts.get(key)
+            if text is None and key not in self._taken_back:
                 continue  # they have no NAME
-            octets = item_octets(kind, prefix, text or "")
-            if octets <= room:
-                room -= octets
-                items.append(SdesItem(int(kind), text or "", prefix))
-        return pack_chunk(SdesChunk(self.csrc, tuple(items)))
+            item = pack(key, text or "")
+            if len(items) + len(item) <= room:
+                items += item
+        return describe_source(self.csrc, items)
 
 
 class ForwardedPeople:
@@ -221,6 +219,7 @@ class ForwardedPeople:
         person = self._by_csrc.pop(csrc, None)
         if person is None:
             return
+        person.news_at = LEFT
         place = bisect_left(self._serials, person.serial)
         del self._order[place], self._serials[place]
         self._on_leg[person.leg] -= 1
@@ -231,14 +230,10 @@ class ForwardedPeople:
 
     # -- for sessions -----------------------------------------------------------------------
 
-    def is_present(self, person: ForwardedPerson) -> bool:
-        """Whether they have not left since."""
-        return self._by_csrc.get(person.csrc) is person
-
-    def next_from(self, serial: int) -> ForwardedPerson | None:
-        """Who joined under that serial or as the next one after it; None after the last."""
+    def following(self, serial: int, limit: int | None = None) -> list[ForwardedPerson]:
+        """Who joined under that serial or later, so many of them at most, in that order."""
         place = bisect_left(self._serials, serial)
-        return self._order[place] if place < len(self._order) else None
+        return self._order[place : None if limit is None else place + limit]
 
     def count_beside(self, leg: Hashable) -> int:
         """How many are on other legs."""

@@ -39,6 +39,9 @@ class Hearing:
         self._whispers: dict[Hashable, frozenset[Hashable]] = {}
         self._rooms: dict[Hashable, str] = {}
         self._everywhere: set[Hashable] = set()
+        self._moves: dict[Hashable, str] = {}  # from where, until they are there
+        self.version = 0
+        """Counts what may have changed what somebody hears, apart from loudness for all."""
 
     # -- settings
 
@@ -54,8 +57,10 @@ class Hearing:
             gains.pop(speaker, None)
         else:
             gains[speaker] = float(gain)
-        if listener is not None and not gains:
-            del self._between[listener]
+        if listener is not None:
+            self.version += 1
+            if not gains:
+                del self._between[listener]
 
     def gain(self, speaker: Hashable, listener: Hashable | None = None) -> float:
         """What `set_gain` has set; 1 where it has not."""
@@ -73,10 +78,12 @@ class Hearing:
     def deafen(self, listener: Hashable, deaf: bool = True) -> None:
         """Let a listener hear nobody."""
         _switch(self._deaf, listener, deaf)
+        self.version += 1
 
     def hold(self, leg: Hashable, held: bool = True) -> None:
         """Let a leg hear nobody, and nobody hear it."""
         _switch(self._held, leg, held)
+        self.version += 1
 
     def whisper(self, speaker: Hashable, listeners: Iterable[Hashable] | None) -> None:
         """Let only these hear a speaker; None: everybody again."""
@@ -84,13 +91,27 @@ class Hearing:
             self._whispers.pop(speaker, None)
         else:
             self._whispers[speaker] = frozenset(listeners)
+        self.version += 1
 
     def move(self, leg: Hashable, room: str) -> None:
-        """Put a leg into a side room, "" for the main one: it hears those in it, and they it."""
+        """Put a leg into a side room, "" for the main one: it hears those in it, and they it.
+
+        Until `arrive` it is still where it was, to fade out there.
+        """
+        self._moves.setdefault(leg, self.room(leg))
         if room:
             self._rooms[leg] = room
         else:
             self._rooms.pop(leg, None)
+        self.version += 1
+
+    def arrive(self) -> tuple[Hashable, ...]:
+        """Let those who were moved be there from now on, and no longer where they were: who."""
+        moved = tuple(self._moves)
+        if moved:
+            self._moves.clear()
+            self.version += 1
+        return moved
 
     def broadcast(self, speaker: Hashable, everywhere: bool = True) -> None:
         """Let a speaker be heard in all rooms."""
@@ -98,7 +119,8 @@ class Hearing:
 
     def forget(self, key: Hashable) -> None:
         """A leg or person is gone: nothing that was set for them is kept."""
-        for gains in (self._gains, self._between, self._whispers, self._rooms):
+        self.version += 1
+        for gains in (self._gains, self._between, self._whispers, self._rooms, self._moves):
             gains.pop(key, None)
         for kept in (self._muted, self._silent, self._deaf, self._held, self._everywhere):
             kept.discard(key)
@@ -124,18 +146,26 @@ class Hearing:
         return leg in self._held
 
     def room(self, leg: Hashable) -> str:
-        """Where a leg is; "" is the main room."""
+        """Where a leg was put; "" is the main room."""
         return self._rooms.get(leg, "")
+
+    def place(self, leg: Hashable) -> str:
+        """The room that a leg is heard in, and hears, now."""
+        return self._moves[leg] if leg in self._moves else self._rooms.get(leg, "")
+
+    def is_moving(self, leg: Hashable) -> bool:
+        """Whether a leg was moved, and is not there yet."""
+        return leg in self._moves
 
     @property
     def quiets(self) -> bool:
         """Whether there is anybody whom nobody hears: else no `loudness` is 0 but by a gain."""
-        return bool(self._muted or self._silent or self._held or self._gains)
+        return bool(self._muted or self._silent or self._held or self._gains or self._moves)
 
     def loudness(self, voice: Heard) -> float:
         """The gain of a voice for all."""
         leg, person = voice.leg, voice.attendee
-        if leg in self._held or leg in self._silent:
+        if leg in self._held or leg in self._silent or leg in self._moves:
             return 0.0
         if leg in self._muted or person in self._muted:
             return 0.0
@@ -146,7 +176,7 @@ class Hearing:
         """Whether a voice is heard in that room, by somebody at least."""
         if voice.leg in self._everywhere or voice.attendee in self._everywhere:
             return True
-        return self._rooms.get(voice.leg, "") == room
+        return self.place(voice.leg) == room
 
     def whispers(self, voice: Heard) -> bool:
         """Whether only some hear the voice."""
@@ -158,12 +188,15 @@ class Hearing:
             listener not in self._between
             and listener not in self._deaf
             and listener not in self._held
+            and listener not in self._moves
             and not any(listener in listeners for listeners in self._whispers.values())
         )
 
     def between(self, voice: Heard, listener: Hashable) -> float:
         """The gain that a voice and a listener in one room have between them."""
         if voice.leg == listener or listener in self._deaf or listener in self._held:
+            return 0.0
+        if listener in self._moves:
             return 0.0
         for key in (voice.leg, voice.attendee):
             chosen = self._whispers.get(key)

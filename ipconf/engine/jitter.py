@@ -11,13 +11,15 @@ and how it falls back after pauses; in between the player shrinks or stretches s
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 from collections.abc import Callable
 
 from ..model import AUDIO_FRAME_S
+from .delay import TELEPHONE, DelayEstimator, Targets
 from .received import ReceivedWindow
 from .rtp_wire import RtpPacket
-from .timeline import SILENT_AFTER_S, Timeline
+from .timeline import LATE_JUMP_S, SILENT_AFTER_S, Timeline
 
 MAX_PACKETS = 128
 """Held at most; 2.56 s of usual 20 ms packets."""
@@ -45,12 +47,17 @@ class AudioJitterBuffer:
     `push` each packet when it arrives; `pull` what to play, as often as sound is needed.
     """
 
-    def __init__(self, clock_rate: int, duration: Callable[[RtpPacket], int]) -> None:
+    def __init__(
+        self,
+        clock_rate: int,
+        duration: Callable[[RtpPacket], int],
+        targets: Targets = TELEPHONE,
+    ) -> None:
         self._clock_rate = clock_rate
         self._duration = duration
         self._sloppy = int(clock_rate * ALIGN_S)
         self._timeline = Timeline(clock_rate)
-        self._delay = self._timeline.delay
+        self._delay = self._timeline.delay = DelayEstimator(targets)
         self._received = ReceivedWindow()
         # Timestamps in here are the timeline's.
         self._queue: deque[tuple[int, int, RtpPacket]] = deque()
@@ -62,6 +69,8 @@ class AudioJitterBuffer:
         self._last_duration = 0
         self._lead_s = 0.0
         self._conceal_left: int | None = None
+        self._pulled_at = self._fed_until = -math.inf
+        """When the player took something last, and when it should come back for more."""
         self._waited = 0
         """Ticks since then; whether sound is missing there is known when the next packet comes."""
         self.span = 0
@@ -107,6 +116,9 @@ class AudioJitterBuffer:
         if not self._received.add(packet.sequence):
             self.duplicates += 1
             return
+        # A program that stood still finds late packets, and plays late: no delay hides that.
+        overdue = now - self._fed_until
+        self._delay.excused_s = overdue if 0.0 < overdue < LATE_JUMP_S else 0.0
         timestamp = self._timeline.place(packet, now)
         if timestamp is None:
             self._received.remove(packet.sequence)
@@ -131,6 +143,13 @@ class AudioJitterBuffer:
 
         That may be more, for a packet and for what conceals one, but never for EMPTY.
         """
+        answer = self._next(now, wanted)
+        if now != self._pulled_at:
+            self._pulled_at = self._fed_until = now
+        self._fed_until += self.span / self._clock_rate
+        return answer
+
+    def _next(self, now: float, wanted: int) -> RtpPacket | Playout:
         position = self._position
         if position is None:
             return self._wait(now, wanted)

@@ -42,8 +42,8 @@ class Members:
         self.sources: dict[int, RemoteSource] = {}
         self.next_check = math.inf
         """When somebody may have timed out."""
-        self.newcomers = 0
-        """How many sources came that speak for themselves."""
+        self.newcomer_since = math.inf
+        """When somebody came who speaks for themselves and was not greeted yet."""
         self._limit = config.max_sources
         self._fixed_timeout_s = config.member_timeout_s
         self._cnames = {
@@ -75,13 +75,18 @@ class Members:
             return None
         source = self.sources[ssrc] = RemoteSource(ssrc, now, contributing=contributing)
         source.mixer = mixer
-        self.newcomers += not contributing
+        if not contributing:
+            self.newcomer_since = min(self.newcomer_since, now)
         announced = self._cnames.get(ssrc)
         _take_items(source, items if announced is None else (announced, *items))
         self._timer.members += 1
         self.next_check = min(self.next_check, now + self.timeout_s())
         outputs.append(SourceHeard(source))
         return source
+
+    def greeted(self) -> None:
+        """All who are here were told what newcomers have to know."""
+        self.newcomer_since = math.inf
 
     def describe(
         self, source: RemoteSource, items: Sequence[SdesItem], outputs: list[Output]

@@ -249,7 +249,29 @@ class RemoteSource:
         packet.source = self
         if packet.level is not None:
             self.level = packet.level
-        transit = (int(now * rate) - packet.timestamp) & 0xFFFFFFFF
+        self._follow_clock(packet.timestamp, rate, now)
+        return verdict
+
+    def accept_next(
+        self, payload_type: int, sequence: int, timestamp: int, octets: int, now: float
+    ) -> bool:
+        """As `accept`, for a packet that stays in one piece; False unless it is simply the next.
+
+        `octets` are those of its payload.
+        """
+        rate = self.rates.get(payload_type)
+        if rate is None or (sequence - self.highest) & 0xFFFF != 1:
+            return False
+        self.highest += 1
+        self.packets += 1
+        self.octets += octets
+        self.last_rtp = self.last_heard = now
+        self._follow_clock(timestamp, rate, now)
+        return True
+
+    def _follow_clock(self, timestamp: int, rate: int, now: float) -> None:
+        """Reckon the interarrival jitter (appendix A.8)."""
+        transit = (int(now * rate) - timestamp) & 0xFFFFFFFF
         if rate == self.clock_rate:
             step = (transit - self._transit) & 0xFFFFFFFF
             if step > 0x7FFFFFFF:
@@ -260,7 +282,6 @@ class RemoteSource:
             self.clock_rate = rate
             self.jitter_ticks = 0.0
         self._transit = transit
-        return verdict
 
     def _accept_odd(self, packet: RtpPacket, ahead: int, now: float) -> Arrival:
         if 0 < ahead < MAX_DROPOUT:

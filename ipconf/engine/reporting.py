@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ..model import SdesType
 from .local_source import LocalSource
 from .local_sources import LocalSources
 from .reception import NTP_UNIX_OFFSET_S, RemoteSource
@@ -21,12 +20,10 @@ from .rtcp_wire import (
     ReceiverReport,
     ReportBlock,
     RtcpPacket,
-    SdesChunk,
-    SdesItem,
     SenderReport,
-    SourceDescription,
     compose,
     compose_compound,
+    describe_source,
 )
 from .sdes import SdesSchedule
 from .session_config import SessionStats
@@ -117,30 +114,31 @@ class Reporter:
         else:
             speakers = {packet.sender for packet in feedback}
             ours = [source for source in ours if source.ssrc in speakers]
-            descriptions = b"".join(_describe(s.ssrc, self._cname_items()) for s in ours)
+            descriptions = b"".join(describe_source(s.ssrc, self._sdes.packed_cname) for s in ours)
         reports = [self._report(source, (), senders_since, now) for source in ours]
         return self._finish(compose_compound(reports) + descriptions + parts)
 
-    def about_others(self, of_others: Callable[[int], bytes], since: float, now: float) -> bytes:
+    def about_others(
+        self, of_others: Callable[[int], bytes], senders_since: float, now: float
+    ) -> bytes:
         """News about the people whose media we mix, behind a report without blocks (section 7).
 
         `of_others` gives the packets, of so many octets at most; without any there is no compound.
-        `since` is as for `regular`.
+        `senders_since` is as for `regular`.
         """
         source = next(iter(self._local.by_mid.values()))
-        head = compose(self._report(source, (), since, now))
-        head += _describe(source.ssrc, self._cname_items())
+        head = compose(self._report(source, (), senders_since, now))
+        head += describe_source(source.ssrc, self._sdes.packed_cname)
         packets = of_others(RTCP_MTU_OCTETS - len(head))
         return self._finish(head + packets) if packets else b""
 
     def goodbye(self, speaker: int, ssrcs: Sequence[int], reason: str) -> bytes:
         """A farewell for `ssrcs`, said by `speaker` (section 6.6); long reasons are cut."""
         text = cut_reason(reason)
-        packets: list[RtcpPacket] = [ReceiverReport(speaker, ())]
-        packets.append(SourceDescription((SdesChunk(speaker, self._cname_items()),)))
-        for start in range(0, len(ssrcs), MAX_COUNT):
-            packets.append(Goodbye(tuple(ssrcs[start : start + MAX_COUNT]), text))
-        return self._finish(compose_compound(packets))
+        head = compose(ReceiverReport(speaker)) + describe_source(speaker, self._sdes.packed_cname)
+        starts = range(0, len(ssrcs), MAX_COUNT)
+        byes = [Goodbye(tuple(ssrcs[start : start + MAX_COUNT]), text) for start in starts]
+        return self._finish(head + compose_compound(byes))
 
     def _finish(self, datagram: bytes) -> bytes:
         self.recent.append(datagram)
@@ -173,22 +171,14 @@ class Reporter:
     def _descriptions(self) -> bytes:
         # Every SSRC of ours says the same; long items only one of them, each in its turn.
         items = self._sdes.next_items(DESCRIPTION_OCTETS - _CHUNK_OCTETS)
-        names = self._cname_items()
         ours = [source.ssrc for source in self._local.by_mid.values()]
         turn = self._stats.rtcp_sent % len(ours)
-        parts = _describe(ours[turn], items)
+        parts = describe_source(ours[turn], items)
         for ssrc in ours[turn + 1 :] + ours[:turn]:
-            part = _describe(ssrc, items)
+            part = describe_source(ssrc, items)
             fits = len(parts) + len(part) <= DESCRIPTION_OCTETS
-            parts += part if fits else _describe(ssrc, names)
+            parts += part if fits else describe_source(ssrc, self._sdes.packed_cname)
         return parts
-
-    def _cname_items(self) -> tuple[SdesItem]:
-        return (SdesItem(int(SdesType.CNAME), self._sdes.cname),)
-
-
-def _describe(ssrc: int, items: tuple[SdesItem, ...]) -> bytes:
-    return compose(SourceDescription((SdesChunk(ssrc, items),)))
 
 
 def _fitting(feedback: Iterable[Feedback], room: int) -> bytes:

@@ -15,39 +15,44 @@ def cut_reason(text: str) -> str:
 
 
 class ChunkPacker:
-    """SDES packets of chunks that are packed already; one chunk in each with `single`.
+    """SDES packets about many sources.
 
-    A source that is there already is not said twice.
+    What is added are packets of one chunk, which are made once for all who are told of a source.
+    They go out so with `single`, else up to 31 of them as one packet. A source that is there
+    already is not said twice.
     """
 
-    __slots__ = ("sources", "_chunks", "_per_packet", "_room")
+    __slots__ = ("_packets", "_room", "_single")
 
     def __init__(self, room_octets: float, *, single: bool) -> None:
-        self.sources: set[int] = set()
-        """Who is described."""
         self._room = room_octets
-        self._per_packet = 1 if single else MAX_COUNT
-        self._chunks: list[bytes] = []
+        self._single = single
+        self._packets: dict[int, bytes] = {}
 
-    def add(self, ssrc: int, chunk: bytes) -> bool:
+    def __len__(self) -> int:
+        """How many sources are described."""
+        return len(self._packets)
+
+    def add(self, ssrc: int, packet: bytes) -> bool:
         """Describe a source; False when there is no room."""
-        if ssrc in self.sources:
+        packets = self._packets
+        if ssrc in packets:
             return True
-        octets = len(chunk)
-        if len(self._chunks) % self._per_packet == 0:
-            octets += _HEADER_OCTETS
+        octets = len(packet)
+        if not self._single and len(packets) % MAX_COUNT:
+            octets -= _HEADER_OCTETS
         if octets > self._room:
             return False
         self._room -= octets
-        self._chunks.append(chunk)
-        self.sources.add(ssrc)
+        packets[ssrc] = packet
         return True
 
     def packets(self) -> bytes:
         """All that was added."""
-        size = self._per_packet
-        starts = range(0, len(self._chunks), size)
-        groups = [self._chunks[start : start + size] for start in starts]
+        if self._single:
+            return b"".join(self._packets.values())
+        chunks = [packet[_HEADER_OCTETS:] for packet in self._packets.values()]
+        groups = [chunks[start : start + MAX_COUNT] for start in range(0, len(chunks), MAX_COUNT)]
         return b"".join(
             frame(SourceDescription.packet_type, len(group), b"".join(group)) for group in groups
         )

@@ -7,14 +7,14 @@ from collections.abc import Hashable, Iterable, Mapping
 from functools import partial
 
 from ..errors import ClosedError, ConfigurationError
-from ..model import SdesType
+from ..model import MediaType, SdesType
 from .early_feedback import KEY_FRAME_SPACING_S, MAX_NACK_SEQUENCES
 from .forwarder import Forwarder
 from .forwarding import ForwardedPeople, Wake
 from .local_sources import CONFLICT_MEMORY_INTERVALS
 from .outputs import Output, Transmit
 from .rtcp_feedback import Feedback
-from .rtcp_timing import BYE_BACKOFF_MEMBERS, LOWER_LAYER_OCTETS
+from .rtcp_timing import BYE_BACKOFF_MEMBERS, LOWER_LAYER_OCTETS, MIN_INTERVAL_S
 from .rtcp_wire import FullIntra, Nack, PictureLoss
 from .session_parts import SessionParts
 
@@ -29,6 +29,7 @@ class RtcpSender:
         self._parts = parts
         self._farewells: list[bytes] = []
         self._forwarder: Forwarder | None = None
+        self._only_sound = all(s.medium is MediaType.AUDIO for s in parts.config.sections)
         self.leaving = False
         """`leave` was called; the BYE may still wait for its turn."""
         self.left = False
@@ -102,6 +103,7 @@ class RtcpSender:
         parts.local.forget_conflicts(
             now - CONFLICT_MEMORY_INTERVALS * timer.deterministic_interval_s()
         )
+        timer.relaxed = self._is_quiet(now)
         if not timer.expired(now):
             return
         feedback, _ = parts.early.take()
@@ -115,6 +117,20 @@ class RtcpSender:
         timer.sent((len(datagram) + LOWER_LAYER_OCTETS) / voices, now)
         parts.early.sent_regular()
         outputs.append(Transmit(datagram))
+
+    def _is_quiet(self, now: float) -> bool:
+        """Whether a mixer's report would say nothing that somebody waits for.
+
+        No sound has come for a while, there are no pictures to play in sync, and all that the
+        others are was said and repeated. In a large conference that is nearly every leg.
+        """
+        if self._forwarder is None or not self._only_sound or not self._forwarder.settled:
+            return False
+        before = now - MIN_INTERVAL_S
+        sources = self._parts.members.sources.values()
+        return not any(
+            s.has_news or (s.last_rtp is not None and s.last_rtp > before) for s in sources
+        )
 
     def _send_early(self, now: float, outputs: list[Output]) -> None:
         parts = self._parts

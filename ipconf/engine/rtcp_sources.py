@@ -50,7 +50,8 @@ class SdesItem:
     # +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 
 
-def _pack_item(item: SdesItem) -> bytes:
+def pack_item(item: SdesItem) -> bytes:
+    """An item as it stands in a chunk; `WireError` when something of it does not fit its field."""
     if not _END < item.type < 256:
         raise WireError(f"SDES item types go from 1 to 255, not {item.type}")
     value = _octets(item.text)
@@ -82,10 +83,9 @@ class SdesChunk:
     items: tuple[SdesItem, ...] = ()
 
 
-def pack_chunk(chunk: SdesChunk) -> bytes:
-    """A chunk as whole words; `WireError` when something of it does not fit its field."""
-    items = b"".join(map(_pack_item, chunk.items)) + bytes((_END,))
-    return _SSRC.pack(chunk.ssrc) + items + bytes(-len(items) % 4)
+def pack_chunk(ssrc: int, items: bytes) -> bytes:
+    """A chunk of items that are packed already, as whole words."""
+    return _SSRC.pack(ssrc) + items + bytes(4 - len(items) % 4)  # _END, and zeros behind it
 
 
 def _unpack_items(body: bytes, position: int) -> tuple[tuple[SdesItem, ...], int]:
@@ -124,7 +124,8 @@ class SourceDescription:
 
     def pack(self) -> tuple[int, bytes]:
         """The count field and the body, for `compose`."""
-        return len(self.chunks), b"".join(map(pack_chunk, self.chunks))
+        chunks = (pack_chunk(c.ssrc, b"".join(map(pack_item, c.items))) for c in self.chunks)
+        return len(self.chunks), b"".join(chunks)
 
     @classmethod
     def unpack(cls, count: int, body: bytes) -> Self:

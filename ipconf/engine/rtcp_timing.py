@@ -42,6 +42,7 @@ class RtcpTimer:
         "members",
         "min_interval_s",
         "pmembers",
+        "relaxed",
         "represented",
         "rtcp_octets_per_s",
         "senders",
@@ -71,6 +72,8 @@ class RtcpTimer:
         What it says for them takes a share of its own (section 7.3) and does not make its own
         reports rarer, but those of the others.
         """
+        self.relaxed = False
+        """Whether reports keep to `MIN_INTERVAL_S`, as nothing needs them more often."""
         self.senders = 0
         self.we_sent = False
         self.initial = True
@@ -84,7 +87,11 @@ class RtcpTimer:
 
     def deterministic_interval_s(self) -> float:
         """Td of section 6.3.1, in seconds, without randomisation."""
-        shortest = self.min_interval_s / 2 if self.initial else self.min_interval_s
+        shortest = self.min_interval_s
+        if self.relaxed:
+            shortest = max(shortest, MIN_INTERVAL_S)
+        if self.initial:
+            shortest /= 2
         return self._interval_s(self.members, self.we_sent, shortest)
 
     def draw_interval_s(self) -> float:

@@ -22,7 +22,14 @@ from .rtcp_feedback import (
     unpack_feedback,
 )
 from .rtcp_reports import ReceiverReport, ReportBlock, SenderReport
-from .rtcp_sources import Goodbye, SdesChunk, SdesItem, SourceDescription, pack_chunk
+from .rtcp_sources import (
+    Goodbye,
+    SdesChunk,
+    SdesItem,
+    SourceDescription,
+    pack_chunk,
+    pack_item,
+)
 
 __all__ = [
     "MAX_COUNT",
@@ -45,8 +52,9 @@ __all__ = [
     "SourceDescription",
     "compose",
     "compose_compound",
+    "describe_source",
     "frame",
-    "pack_chunk",
+    "pack_item",
     "parse_compound",
 ]
 
@@ -197,6 +205,11 @@ def _without_padding(body: bytes, *, last: bool) -> bytes:
 def frame(packet_type: int, count: int, body: bytes) -> bytes:
     """A packet of a body that is packed already: whole words, `count` at most `MAX_COUNT`."""
     return _HEADER.pack(0x80 | count, packet_type, len(body) // 4) + body
+
+
+def describe_source(ssrc: int, items: bytes) -> bytes:
+    """An SDES packet of one chunk, whose items are packed already."""
+    return frame(SourceDescription.packet_type, 1, pack_chunk(ssrc, items))
 
 
 def compose(packet: RtcpPacket) -> bytes:

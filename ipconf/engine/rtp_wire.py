@@ -58,8 +58,10 @@ pack_header = _HEADER.pack
 """Twelve bytes of the first two, sequence number, timestamp and SSRC."""
 _unpack_block_head = struct.Struct("!HH").unpack_from
 _unpack_short_block = struct.Struct("!IBBH").unpack_from
-_SHORT_BLOCK = ONE_BYTE_PROFILE << 16 | 1  # the head of a block of one word
-_SHORT_BLOCK_END = HEADER_SIZE + 8
+SHORT_BLOCK = ONE_BYTE_PROFILE << 16 | 1
+"""The head of an extension block of one word."""
+SHORT_BLOCK_END = HEADER_SIZE + 8
+"""Where the payload begins after one, in a packet without CSRCs."""
 _CSRCS = tuple(struct.Struct(f"!{count}I") for count in range(MAX_CSRCS + 1))
 
 
@@ -165,11 +167,11 @@ def parse_rtp(data: bytes, extensions: HeaderExtensions) -> RtpPacket:
     first, second, sequence, timestamp, ssrc = _unpack_header(data)
     if first == 0x80:  # no padding, no extension, no CSRCs: nothing else to look at
         return RtpPacket(second & 0x7F, sequence, timestamp, ssrc, data[12:], second > 127)
-    if first == 0x90 and end >= _SHORT_BLOCK_END:
+    if first == 0x90 and end >= SHORT_BLOCK_END:
         # Nearly all sound has an extension with its level and no more (RFC 6464 section 3).
         block, head, octet, rest = _unpack_short_block(data, HEADER_SIZE)
-        if block == _SHORT_BLOCK and head == extensions.level_head and not rest:
-            payload = data[_SHORT_BLOCK_END:]
+        if block == SHORT_BLOCK and head == extensions.level_head and not rest:
+            payload = data[SHORT_BLOCK_END:]
             packet = RtpPacket(second & 0x7F, sequence, timestamp, ssrc, payload, second > 127)
             packet.level, packet.voice = octet & 0x7F, octet > 127
             return packet

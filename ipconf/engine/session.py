@@ -25,6 +25,7 @@ from .rtp_receiver import RtpReceiver
 from .rtp_wire import RtpPacket, is_rtcp, parse_rtp
 from .session_config import PayloadFormat, Section, SessionConfig, SessionStats
 from .session_parts import SessionParts
+from .skimming import Skimming
 
 __all__ = [
     "ForwardedPeople",
@@ -55,6 +56,8 @@ class RtpSession:
         self._extensions = config.extensions
         self._heard: Mapping[int, RemoteSource] = parts.members.sources  # nobody, once we leave
         self._sender = RtcpSender(parts)
+        self.skimming = Skimming(config, parts.members.sources, parts.stats)
+        """Takes packets before `receive` does, where somebody wants them unparsed."""
         self.sources: Mapping[int, RemoteSource] = MappingProxyType(parts.members.sources)
         self.stats = parts.stats
 
@@ -234,4 +237,5 @@ class RtpSession:
         silently.
         """
         self._heard = {}
+        self.skimming.skimmers.clear()
         return self._sender.leave(reason, now)

@@ -10,19 +10,19 @@ has chosen, who whispers to others. Most listeners share one row, and so one mix
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 import numpy as np
 
 from ..engine.dominance import DominantSpeaker
 from ..engine.hearing import Hearing
 from ..engine.speakers import SILENT_LEVEL
-from ..errors import UsageError
-from ..model import AUDIO_FRAME_SAMPLES
+from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from ..pipelines.mix_minus import Room
 from ..ticker import AUDIO_TICKS
-from .call_legs import CallLeg, LegOutlet, Tails
-from .encoders import EncoderPool
+from .audiences import Audiences
+from .call_legs import CallLeg, LegOutlet, Said, Tails
+from .encoders import EncoderPool, Job
 from .legs import Leg
 from .local_legs import LocalLeg
 from .rooms import Held, Mixed, RoomTick, Sound
@@ -53,10 +53,16 @@ class AudioBridge:
         self._awake: dict[Voice, None] = {}
         self._loud_at: dict[Voice, float] = {}
         self._talking: frozenset[Voice] = frozenset()
+        self._ending: set[Voice] = set()  # whose leg may be gone already
         self._held: Held = {}
         self._heard: dict[str, frozenset[int]] = {}  # voices of the latest tick, by room
         self._sounded: dict[str, int] = {}  # the latest tick in which there was sound, by room
         self._memory = Room()
+        self._locals: dict[LocalLeg, None] = {}
+        self._rates: dict[Hashable, int] = {}
+        self.rate_hz = AUDIO_RATE_HZ
+        """Of the sound that is mixed: no more than any of the legs can make use of."""
+        self.audiences = Audiences(hearing)
         self._measured: tuple[float, float] | None = None
         self.encoders = EncoderPool()
         self.mixes = 0
@@ -75,23 +81,75 @@ class AudioBridge:
         if level <= LOUD_LEVEL:
             self._loud_at[voice] = now
 
+    def add(self, leg: Leg) -> None:
+        """A leg has come."""
+        self.audiences.add(leg)
+        if isinstance(leg, LocalLeg):
+            self._locals[leg] = None
+            self.need(leg, AUDIO_RATE_HZ)
+
+    def remove(self, leg: Leg) -> None:
+        """A leg is no more."""
+        self.audiences.remove(leg)
+        if isinstance(leg, LocalLeg):
+            del self._locals[leg]
+            self.need(leg, None)
+
+    def need(self, terminal: Hashable, rate_hz: int | None) -> None:
+        """A leg's terminal has sound of that rate from now on; None: none any more."""
+        if rate_hz is None:
+            self._rates.pop(terminal, None)
+        else:
+            self._rates[terminal] = rate_hz
+        self.rate_hz = max(self._rates.values(), default=AUDIO_RATE_HZ)
+
     def forget(self, voice: Voice) -> None:
-        """A voice is no more."""
+        """A voice is no more: what is left of it fades out in the next tick."""
         self._speakers.forget(voice)
         self._loud_at.pop(voice, None)
+        voice.end()
+        if voice in self._awake:
+            self._ending.add(voice)
 
-    def tick(self, legs: Iterable[Leg], now: float, due: float, number: int) -> None:
+    def tick(self, now: float, due: float, number: int) -> None:
         """Let everybody hear the next 20 ms, due at `due`."""
-        sounds = self._sounds(legs, now)
-        rooms: dict[str, list[Leg]] = {}
-        for leg in legs:
-            if leg.hears:
-                rooms.setdefault(self._hearing.room(leg), []).append(leg)
-        held, heard = self._held, self._heard
-        self._held, self._heard, self.mixes = {}, {}, 0
+        mixes = self._mix(self._sounds(now), due, number)
+        self.mixes = len(mixes)
+        jobs: list[Job] = []
+        said: list[Said] = []
+        for mixed in mixes:
+            for job in self._jobs(mixed, due, number):
+                jobs.append(job)
+                said.append(mixed.said)
+        begins = number // AUDIO_TICKS * AUDIO_FRAME_SAMPLES
         self.encoders.begin_turn()
+        encoded = self.encoders.encode_all(jobs, begins)
+        for job, who, packets in zip(jobs, said, encoded, strict=True):
+            for leg in job.legs:
+                leg.outlet.heard.append(job.block)
+            for packet in packets:
+                tails: Tails = {}
+                for leg in job.legs:
+                    leg.outlet.send(packet, who, tails, now)
+        self._ending.clear()
+        for arrived in self._hearing.arrive():
+            if isinstance(arrived, Leg):
+                arrived.row = None  # it comes to hear others: fade in
+        self.audiences.gather()
+        if number % ADAPT_TICKS == 0:
+            self.encoders.adapt(self.mixes, self._spare(now))
+
+    def _mix(self, sounds: list[Sound], due: float, number: int) -> list[Mixed]:
+        """The mixes of all rooms, but for those in which nobody has talked for a while."""
+        rooms: dict[str, list[Leg]] = {}
+        for leg in self.audiences.listeners():
+            rooms.setdefault(self._hearing.place(leg), []).append(leg)
+        held, heard = self._held, self._heard
+        self._held, self._heard = {}, {}
+        mixes = []
         for room, listeners in rooms.items():
-            there = [s for s in sounds if self._hearing.is_in(s[0], room)]
+            last = heard.get(room, frozenset())
+            there = [s for s in sounds if self._is_in(s[0], room, last)]
             if there:
                 self._sounded[room] = number
             elif self._rests(room, number):
@@ -99,20 +157,23 @@ class AudioBridge:
                 continue
             # Who has just been put to sleep fades out in this tick, and is not to hear that either.
             awake = dict.fromkeys((*(v for v, _ in there), *self._awake))
-            here = [voice for voice in awake if self._hearing.is_in(voice, room)]
-            tick = RoomTick(room, here, there, self._talking, self._hearing)
-            blocks = tick.mix(listeners, heard.get(room, frozenset()), held, self._memory)
-            for mixed in blocks:
-                self._deliver(mixed, now, due, number)
+            here = [voice for voice in awake if self._is_in(voice, room, last)]
+            tick = RoomTick(room, here, there, self._talking, self._hearing, self.rate_hz)
+            mixes += tick.mix(listeners, last, held, self._memory)
             self._held |= tick.held
             self._heard[room] = tick.heard
-            self.mixes += len(blocks)
         if number % ADAPT_TICKS == 0:
             self._sounded = {r: n for r, n in self._sounded.items() if r in rooms}
-            self.encoders.adapt(self.mixes, self._spare(now))
+        return mixes
 
-    def _deliver(self, mixed: Mixed, now: float, due: float, number: int) -> None:
-        """Let the legs of a mix hear it: one encoder for those of one format."""
+    def _is_in(self, voice: Voice, room: str, last: frozenset[int]) -> bool:
+        """Whether a voice is heard in a room, in which these voices were heard in the last tick."""
+        if voice in self._ending:
+            return voice.number in last
+        return self._hearing.is_in(voice, room)
+
+    def _jobs(self, mixed: Mixed, due: float, number: int) -> Iterable[Job]:
+        """What is to be encoded so that the legs of a mix hear it; those here do at once."""
         encodings: dict[tuple[object, object], list[CallLeg]] = {}
         for leg in mixed.legs:
             if isinstance(leg, CallLeg):
@@ -120,21 +181,11 @@ class AudioBridge:
                 encodings.setdefault(key, []).append(leg)
             elif isinstance(leg, LocalLeg):
                 leg.hear(mixed.block, due)
-        begins = number // AUDIO_TICKS * AUDIO_FRAME_SAMPLES
         for (encoding, moving), hearers in encodings.items():
             # Packets that do not end with the tick are for one leg alone.
             apart = isinstance(encoding, LegOutlet)
             who = encoding if apart else (mixed.room, moving or mixed.row, encoding)
-            packets = self.encoders.encode(who, hearers, mixed.block, begins)
-            for leg in hearers:
-                leg.outlet.heard.append(mixed.block)
-            for packet in packets:
-                tails: Tails = {}
-                for leg in hearers:
-                    try:
-                        leg.outlet.send(packet, mixed.said, tails, now)
-                    except UsageError:
-                        continue  # the call is saying goodbye
+            yield Job(who, hearers, mixed.block)
 
     def _rests(self, room: str, number: int) -> bool:
         """Whether nothing is sent into a room now, because nobody has talked there for a while."""
@@ -149,7 +200,7 @@ class AudioBridge:
             return 1.0
         return max(0.0, 1 - (used - since[0]) / (now - since[1]))
 
-    def _sounds(self, legs: Iterable[Leg], now: float) -> list[Sound]:
+    def _sounds(self, now: float) -> list[Sound]:
         """A block of everybody who is worth hearing; who no longer is fades out."""
         hearing = self._hearing
         for voice, loud_at in tuple(self._loud_at.items()):
@@ -160,17 +211,18 @@ class AudioBridge:
         wanted: dict[Voice, float] = {}
         for voice in talking:
             gain = hearing.loudness(voice)
-            if gain and len(wanted) < self._max_talkers:
+            stays = gain or hearing.is_moving(voice.leg)
+            if stays and len(wanted) < self._max_talkers:
                 wanted[voice] = gain
                 if not voice.awake:
                     voice.wake(now)
+                    self.audiences.part(voice.leg)
                 self._awake[voice] = None
         self._talking = frozenset(wanted)
-        for leg in legs:
-            if isinstance(leg, LocalLeg):
-                for voice in leg.voices.values():
-                    wanted[voice] = hearing.loudness(voice)
-                    self._awake[voice] = None
+        for leg in self._locals:
+            for voice in leg.voices.values():
+                wanted[voice] = hearing.loudness(voice)
+                self._awake[voice] = None
         sounds = []
         for voice in tuple(self._awake):
             samples = voice.pull(wanted.get(voice, 0.0), now) if voice.awake else None

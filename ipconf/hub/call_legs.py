@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from ..codecs.base import AudioWishes
+from ..codecs.registry import sound_rate_hz
 from ..engine.local_source import SharedTail
 from ..engine.reception import RemoteSource
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
+from ..engine.skimming import Skimmer, Skimming
+from ..errors import UsageError
 from ..model import Direction, MediaType
 from ..pipelines.audio_sender import EncodedAudio
 from ..stats import CallStats
@@ -33,6 +38,24 @@ MAX_VOICES = 64
 
 Tails = dict[Hashable, SharedTail]
 """What of one packet can be the same for many, by what they have negotiated."""
+
+
+_encodings: WeakValueDictionary[tuple[object, ...], Encoding] = WeakValueDictionary()
+
+
+class Encoding:
+    """How sound is encoded for some legs. Compared with each tick, so each there is once."""
+
+    __slots__ = ("__weakref__",)
+
+    @staticmethod
+    def of(outlet: Outlet, wishes: AudioWishes) -> Encoding:
+        """The one of such an outlet."""
+        fmt = outlet.format
+        parameters = tuple(sorted(fmt.parameters.items()))
+        bitrate_bps = outlet.settings.audio_bitrate_bps
+        what = (fmt.name.lower(), fmt.clock_rate, fmt.channels, parameters, wishes, bitrate_bps)
+        return _encodings.setdefault(what, Encoding())
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +118,7 @@ class LegInlet(PacketSink):
 
     def begin(self, formats: tuple[PayloadFormat, ...]) -> None:
         self._formats = formats
+        self._bridge.need(self, sound_rate_hz(formats))
 
     def packet_arrived(self, packet: RtpPacket, now: float) -> None:
         voice = self._leg.voices.get(packet.source)
@@ -108,6 +132,13 @@ class LegInlet(PacketSink):
         voice = self._leg.voices.get(source)
         return voice.take if isinstance(voice, RemoteVoice) else self.packet_arrived
 
+    def skimmer(self, source: RemoteSource, skimming: Skimming) -> Skimmer | None:
+        voice = self._leg.voices.get(source)
+        if not isinstance(voice, RemoteVoice):
+            return None
+        voice.skimming = skimming
+        return voice
+
     def _admit(self, source: RemoteSource | None) -> Voice | None:
         leg = self._leg
         if source is None or len(leg.voices) >= MAX_VOICES:
@@ -120,12 +151,12 @@ class LegInlet(PacketSink):
     def source_gone(self, source: RemoteSource) -> None:
         voice = self._leg.voices.pop(source, None)
         if voice is not None:
-            voice.sleep()
             self._bridge.forget(voice)
 
     def end(self) -> None:
         for source in tuple(self._leg.voices):
             self.source_gone(source)  # type: ignore[arg-type]
+        self._bridge.need(self, None)
 
 
 class LegOutlet(PacketSource):
@@ -136,8 +167,8 @@ class LegOutlet(PacketSource):
     def __init__(self, leg: CallLeg) -> None:
         super().__init__("conference outlet", MediaType.AUDIO, Direction.CAPTURE)
         self._leg = leg
-        self.encoding: tuple[object, ...] = ()
-        """Legs of the same one can be sent the same payloads."""
+        self.encoding: Encoding | None = None
+        """Legs of the same one can be sent the same payloads; None before there is one."""
         self.wishes = AudioWishes()
         self.apart = False
         """Whether its packets do not end with the ticks, so that its encoders are its own."""
@@ -147,31 +178,44 @@ class LegOutlet(PacketSource):
         """The key of an encoder that is its own for a moment, and the last tick of that."""
         self.resting = True
         """Whether nothing was sent of late: the first packet after that is marked (RFC 3551)."""
+        self.followers: dict[CallLeg, Outlet] = {}
+        """Legs that are sent just what this one is, and the ways to them."""
+        self.lead: CallLeg | None = None
+        """Whom it follows."""
+        self.leads: Hashable = None
+        """The kind of legs that may follow it."""
         self._sharing: Hashable = None
 
     def begin(self, outlet: Outlet) -> None:
         super().begin(outlet)
-        fmt, settings = outlet.format, outlet.settings
+        settings = outlet.settings
         self.wishes = AudioWishes(
             ptime_ms=settings.ptime_ms,
             stereo=settings.opus_stereo,
             fec=settings.opus_fec,
             dtx=settings.opus_dtx,
         )
-        self.encoding = (
-            fmt.name.lower(), fmt.clock_rate, fmt.channels, tuple(sorted(fmt.parameters.items())),
-            self.wishes, settings.audio_bitrate_bps,
-        )  # fmt: skip
+        self.encoding = Encoding.of(outlet, self.wishes)
         self.apart, self.resting, self._sharing = False, True, None
         self.heard.clear()
         self.moving = None
         self._leg.row = None
+        self._leg.conference.bridge.need(self, sound_rate_hz((outlet.format,)))
         self._leg.conference.leg_connected(self._leg, outlet)
+
+    def end(self) -> None:
+        bridge = self._leg.conference.bridge
+        bridge.audiences.part(self._leg)
+        bridge.need(self, None)
+        super().end()
 
     @property
     def loss(self) -> float:
-        """Share of the packets that the far end says it lost of late; 0 if it says nothing."""
-        return 0.0 if self.outlet is None else self.outlet.reported_loss
+        """Share of the packets that far ends say they lost of late, the worst of those it leads;
+        0 if they say nothing.
+        """
+        ways = (*self.followers.values(), self.outlet)
+        return max(0.0 if way is None else way.reported_loss for way in ways)
 
     def encoder_key(self, change: object, number: int) -> tuple[object, object]:
         """Which encoder is to be used in a tick: of which encoding, and for whose change.
@@ -186,29 +230,67 @@ class LegOutlet(PacketSource):
         which = self if self.apart else self.encoding
         return which, None if self.moving is None else self.moving[0]
 
+    # -- following
+
+    @property
+    def kind(self) -> Hashable:
+        """Legs of one kind can be sent the same packets; None while it is like no other."""
+        if self.apart or self.moving is not None or self._sharing is None:
+            return None
+        return self.encoding, self._sharing
+
+    def is_like(self, other: LegOutlet) -> bool:
+        """Whether one of its kind is just where it is itself."""
+        return other.moving is None and self.resting is other.resting
+
+    def follow(self, leg: CallLeg) -> None:
+        """Let another leg be sent what this one is, from now on."""
+        way = leg.outlet.outlet
+        assert way is not None  # it hears
+        self.followers[leg] = way
+
+    def unfollow(self, leg: CallLeg) -> None:
+        """It follows no more."""
+        del self.followers[leg]
+
+    def inherit(self, lead: LegOutlet) -> None:
+        """Go on where a lead is."""
+        self.heard = lead.heard.copy()
+        self.moving, self.resting = lead.moving, lead.resting
+
+    # -- sending
+
     def send(self, packet: EncodedAudio, said: Said, tails: Tails, now: float) -> None:
-        """Send one packet of a mix; `tails` has what other legs were sent of the same one."""
+        """Send one packet of a mix here, and to all who follow.
+
+        `tails` has what other legs were sent of the same packet.
+        """
         way = self.outlet
         if way is None:
             return  # it ended while the others were sent to
         sharing = self._sharing
         if sharing is None:
             sharing = self._sharing = way.sharing
-        timestamp = (packet.timestamp + way.first_timestamp) & 0xFFFFFFFF
         marker, self.resting = self.resting, False
         if sharing is None:  # its first packets say more than the others
-            way.send(
-                packet.payload,
-                timestamp,
-                now,
-                marker=marker,
-                level=packet.level,
-                csrcs=said.csrcs,
-                csrc_levels=said.levels,
-            )
+            with suppress(UsageError):  # the call is saying goodbye
+                way.send(
+                    packet.payload,
+                    packet.timestamp,
+                    now,
+                    marker=marker,
+                    level=packet.level,
+                    csrcs=said.csrcs,
+                    csrc_levels=said.levels,
+                )
             return
         tail = tails.get(sharing)
         if tail is None:
             tail = way.tail(packet.payload, packet.level, said.csrcs, said.levels)
             tails[sharing] = tail
-        way.send_shared(tail, timestamp, now, marker)
+        timestamp = packet.timestamp
+        for to in (way, *self.followers.values()):
+            try:
+                to.send_shared(tail, timestamp, now, marker)
+            except UsageError:  # the call is saying goodbye
+                continue

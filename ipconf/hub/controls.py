@@ -74,7 +74,6 @@ class Controls(ABC):
         leg = self._leg(who)
         if self._hearing.room(leg) != room:
             self._hearing.move(leg, room)
-            leg.row = None  # it comes to hear others: fade in
             self._changed(leg, "room", room)
 
     def broadcast(self, speaker: Who, everywhere: bool = True) -> None:

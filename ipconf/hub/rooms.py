@@ -7,6 +7,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from ..engine.hearing import Hearing
+from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from ..pipelines.mix_minus import Mix, Room, mix_minus
 from ..terminals.base import Samples
 from .call_legs import Said
@@ -22,6 +23,8 @@ Held = dict[tuple[str, Row], float]
 """The limiter's gains at the end of a tick, by room and row."""
 Sound = tuple[Voice, Samples]
 
+_NOBODY: frozenset[int] = frozenset()
+
 
 class Mixed(NamedTuple):
     """20 ms that some legs hear."""
@@ -36,7 +39,10 @@ class Mixed(NamedTuple):
 
 
 class RoomTick:
-    """One tick of one room; `awake` are all voices there that are decoded, `sounds` what came."""
+    """One tick of one room; `awake` are all voices there that are decoded, `sounds` what came.
+
+    Sounds are of `rate_hz`, and so are the mixes.
+    """
 
     def __init__(
         self,
@@ -45,16 +51,20 @@ class RoomTick:
         sounds: Sequence[Sound],
         talking: frozenset[Voice],
         hearing: Hearing,
+        rate_hz: int = AUDIO_RATE_HZ,
     ) -> None:
         self._room = room
+        self._samples = rate_hz * AUDIO_FRAME_SAMPLES // AUDIO_RATE_HZ
         self._awake = awake
         self._hearing = hearing
         self._blocks = [block for _, block in sounds]
         self._index = {voice.number: place for place, (voice, _) in enumerate(sounds)}
-        # Numbers, CSRCs and levels of who is named, the loudest first; each once.
+        # Numbers, CSRCs and levels of who may be named, the loudest first; each once.
         people = {v.attendee: v for v, _ in sounds if v.attendee is not None and v in talking}
         loudest = sorted(people.items(), key=lambda pair: pair[1].level)
         self._people = [(v.number, person.csrc, v.level) for person, v in loudest]
+        self._loudest = {number for number, _, _ in self._people[:MAX_NAMED]}
+        self._said: dict[frozenset[int], Said] = {}  # by who is not to be named
         self.held: Held = {}
         """What the limiter holds at the end."""
 
@@ -74,25 +84,29 @@ class RoomTick:
 
         `heard` are the voices of the tick before, `held` what the limiter held at its end.
         """
+        room, now_held = self._room, self.held
         groups: dict[tuple[Row, Row], list[Leg]] = {}
         mixes: list[Mix] = []
         for leg, after in self._rows(listeners):
             former, leg.row = leg.row, after
             before = after if former == after else self._carried(former, after, heard)
             group = groups.get((before, after))
-            if group is None:
-                group = groups[before, after] = []
-                gain = held.get((self._room, after), held.get((self._room, former or ()), 1.0))
-                mixes.append(Mix(self._placed(before), self._placed(after), gain))
-            group.append(leg)
+            if group is not None:
+                group.append(leg)
+                continue
+            groups[before, after] = [leg]
+            gain = held.get((room, after)) or held.get((room, former or ()), 1.0)
+            placed = self._placed(after)
+            mixes.append(Mix(placed if before is after else self._placed(before), placed, gain))
         channels = max((block.shape[1] for block in self._blocks), default=1)
-        blocks, gains = mix_minus(self._blocks, mixes, channels, memory)
+        blocks, gains = mix_minus(self._blocks, mixes, channels, memory, self._samples)
         mixed = []
-        for ((before, after), legs), block, gain in zip(groups.items(), blocks, gains, strict=True):
-            self.held[self._room, after] = gain
-            joins = before != after and (after, after) in groups
-            change = (before, after) if joins else None
-            mixed.append(Mixed(self._room, after, change, legs, block, self._named(after)))
+        for (pair, legs), block, gain in zip(groups.items(), blocks, gains, strict=True):
+            before, after = pair
+            now_held[room, after] = gain
+            joins = before is not after and before != after and (after, after) in groups
+            change = pair if joins else None
+            mixed.append(Mixed(room, after, change, legs, block, self._named(after)))
         return mixed
 
     def _rows(self, listeners: Iterable[Leg]) -> Iterable[tuple[Leg, Row]]:
@@ -123,11 +137,20 @@ class RoomTick:
 
     def _placed(self, row: Row) -> tuple[tuple[int, float], ...]:
         index = self._index
+        if len(row) == 1:  # its own voice, as nearly always
+            ((number, gain),) = row
+            return ((index[number], gain),) if number in index else ()
         return tuple((index[number], gain) for number, gain in row if number in index)
 
     def _named(self, row: Row) -> Said:
         """Who is in the mix: the loudest of those who talk, as far as there is room."""
-        absent = {number for number, gain in row if not gain}
-        there = (named for named in self._people if named[0] not in absent)
-        chosen = list(islice(there, MAX_NAMED))
-        return Said(tuple(csrc for _, csrc, _ in chosen), tuple(level for _, _, level in chosen))
+        absent = frozenset([number for number, gain in row if not gain])
+        if absent.isdisjoint(self._loudest):
+            absent = _NOBODY  # there is no room for them anyway
+        said = self._said.get(absent)
+        if said is None:
+            there = (named for named in self._people if named[0] not in absent)
+            chosen = list(islice(there, MAX_NAMED))
+            said = Said(tuple(csrc for _, csrc, _ in chosen), tuple(lev for _, _, lev in chosen))
+            self._said[absent] = said
+        return said

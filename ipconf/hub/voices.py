@@ -5,21 +5,27 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..codecs.base import AudioDecoder
+from ..codecs.concealment import Concealer
 from ..codecs.registry import create_audio_decoder, has_codec
+from ..engine.delay import MIXER
 from ..engine.reception import RemoteSource
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
+from ..engine.skimming import Skimming
 from ..engine.speakers import SILENT_LEVEL, level_of
 from ..errors import MediaError
-from ..model import AUDIO_FRAME_SAMPLES
+from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from ..pipelines.audio_receiver import AudioReceiver
 from ..terminals.base import CaptureTerminal, Samples, Terminal
+from ..terminals.convert import with_channels
 from ..terminals.faults import as_error
 from ..ticker import FAULTS
 
@@ -36,8 +42,19 @@ CHEAP_CODECS = frozenset({"pcmu", "pcma", "l16"})
 
 Failed = Callable[[Terminal, Exception], None]
 
+JITTERS = 4
+"""Who wakes is played that many times their jitter (RFC 3550) later than the mixer's usual start:
+lateness that is spread evenly is three of them."""
+MAX_START_S = 0.060
+"""... but not later than that; what it takes is found out while they talk."""
+
 _numbers = count(1)
-_RISE = np.linspace(0, 1, AUDIO_FRAME_SAMPLES, dtype=np.float32)[:, np.newaxis]
+
+
+@lru_cache(maxsize=8)
+def _rise(samples: int) -> NDArray[np.float32]:
+    """From 0 to 1 within a block, (samples, 1)."""
+    return np.linspace(0, 1, samples, dtype=np.float32)[:, np.newaxis]
 
 
 class Voice(ABC):
@@ -56,7 +73,7 @@ class Voice(ABC):
         self._gain = 0.0  # at the end of the last block
 
     def pull(self, gain: float, now: float) -> Samples | None:
-        """The next 20 ms of it, (960, 1 or 2), as loud as `gain`; None while there is nothing.
+        """The next 20 ms of it, (samples, 1 or 2), as loud as `gain`; None while there is nothing.
 
         Where the gain changes, and where the voice begins, it goes there within the block.
         """
@@ -69,7 +86,7 @@ class Voice(ABC):
             if gain == 1.0:
                 return samples
             before = gain
-        louder = samples * (before + (gain - before) * _RISE)
+        louder = samples * (before + (gain - before) * _rise(len(samples)))
         block: Samples = np.clip(np.rint(louder), -32768, 32767).astype(np.int16)
         return block
 
@@ -87,6 +104,10 @@ class Voice(ABC):
         """It will not be pulled for some time."""
 
     @abstractmethod
+    def end(self) -> None:
+        """Its leg is gone; it may be pulled once more, to fade out."""
+
+    @abstractmethod
     def _next(self, now: float) -> Samples | None:
         """The next 20 ms as they came."""
 
@@ -97,11 +118,14 @@ class RemoteVoice(Voice):
     def __init__(self, leg: Leg, source: RemoteSource, formats: tuple[PayloadFormat, ...]) -> None:
         super().__init__(leg)
         self.source = source
-        self._tell_level = leg.conference.bridge.level
+        self._bridge = leg.conference.bridge
+        self._tell_level = self._bridge.level
         self._formats = formats
         self._by_type = {f.payload_type: f for f in formats if has_codec(f)}
         self._receiver: AudioReceiver | None = None
-        self._recent: deque[RtpPacket] = deque(maxlen=KEPT_PACKETS)
+        self._recent: deque[RtpPacket | tuple[bytes, float]] = deque(maxlen=KEPT_PACKETS)
+        self.skimming: Skimming | None = None
+        """Of the session that lets `skim` have packets while it sleeps."""
         self._probers: dict[int, AudioDecoder] = {}
         self._until_probe = 0
 
@@ -119,6 +143,12 @@ class RemoteVoice(Voice):
             self._until_probe -= 1
             if self._until_probe < 0:
                 self._probe(packet, now)
+
+    def skim(self, datagram: bytes, level: int, now: float) -> None:
+        """A packet of it has come while it sleeps, and tells how loud it is."""
+        self._recent.append((datagram, now))
+        self.level = level
+        self._tell_level(self, level, now)
 
     def _probe(self, packet: RtpPacket, now: float) -> None:
         """How loud a packet is by itself: of Opus its beginning is wrong, but not its level."""
@@ -143,24 +173,41 @@ class RemoteVoice(Voice):
     def wake(self, now: float) -> None:
         if self._receiver is None:
             try:
-                self._receiver = AudioReceiver(self._formats)
+                targets = MIXER._replace(start_s=self._start_s)
+                self._receiver = AudioReceiver(self._formats, targets, self._bridge.rate_hz)
             except MediaError:
                 self.failed += 1
                 return
-            for packet in self._recent:
+            for kept in self._recent:
+                packet = self._restored(kept)
                 self._receiver.push(packet, packet.arrival)
             self._recent.clear()
         self.awake = True
+
+    @property
+    def _start_s(self) -> float:
+        return min(MIXER.start_s + JITTERS * self.source.jitter_s, MAX_START_S)
+
+    def _restored(self, kept: RtpPacket | tuple[bytes, float]) -> RtpPacket:
+        if isinstance(kept, RtpPacket):
+            return kept
+        assert self.skimming is not None  # who gave it to us
+        datagram, arrival = kept
+        return self.skimming.restore(datagram, self.source, arrival)
 
     def sleep(self) -> None:
         self._receiver = None
         self.awake = False
         self._gain = 0.0
 
+    def end(self) -> None:
+        """Its packets end by themselves."""
+
     def _next(self, now: float) -> Samples | None:
         if self._receiver is None:
             return None
         try:
+            self._receiver.rate_hz = self._bridge.rate_hz
             samples = self._receiver.pull(now)
         except Exception:  # one person's sound must not silence the others
             self.failed += 1
@@ -179,6 +226,8 @@ class LocalVoice(Voice):
         self.awake = True
         self._terminal = terminal
         self._failed = failed
+        self._latest: deque[Samples] = deque(maxlen=2)
+        self._ended = False
 
     @property
     def tells_no_level(self) -> bool:
@@ -190,7 +239,12 @@ class LocalVoice(Voice):
     def sleep(self) -> None:
         """It never does."""
 
+    def end(self) -> None:
+        self._ended = True
+
     def _next(self, now: float) -> Samples | None:
+        if self._ended:
+            return self._continued()
         try:
             samples = self._terminal.capture(now)
         except FAULTS as exc:  # a terminal is anybody's code; its fault stays its own
@@ -198,6 +252,18 @@ class LocalVoice(Voice):
             samples = None
         if not isinstance(samples, np.ndarray):
             self.level = SILENT_LEVEL
+            self._latest.clear()
             return None
         self.level = level_of(samples)
+        self._latest.append(samples)
         return samples
+
+    def _continued(self) -> Samples | None:
+        """What the terminal might have said next, now that it is somebody else's."""
+        if not self._latest:
+            return None
+        concealer = Concealer(AUDIO_RATE_HZ, self._latest[-1].shape[1])
+        for samples in self._latest:
+            concealer.received(with_channels(samples, self._latest[-1].shape[1]))
+        self._latest.clear()
+        return concealer.conceal(AUDIO_FRAME_SAMPLES)

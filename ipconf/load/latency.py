@@ -9,6 +9,9 @@ from ..engine.session_config import PayloadFormat
 from ..model import AUDIO_FRAME_S
 from .sounds import PERIOD_PACKETS, Samples, decode, place_s
 
+BLUR_S = 0.1
+"""So far off is the place of a block at most in which sound was cut or concealed."""
+
 
 def codec_shift(payloads: Sequence[bytes], payload_format: PayloadFormat) -> float:
     """How late the sweep is, in seconds, when it was encoded and decoded and nothing else."""
@@ -46,6 +49,6 @@ def _since_sent(number: float, sent: Sequence[float], at: float) -> float | None
     latest -= (latest - whole) % PERIOD_PACKETS
     for turn in range(latest, -1, -PERIOD_PACKETS):
         left = sent[turn] + (number - whole) * (sent[turn + 1] - sent[turn])
-        if left <= at:
-            return at - left
+        if left <= at + BLUR_S:
+            return max(0.0, at - left)
     return None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codecs.resampling import RateConverter
+from ..engine.delay import TELEPHONE, Targets
 from ..engine.jitter import AudioJitterBuffer, Playout
 from ..engine.lip_sync import HoldBack
 from ..engine.rtp_wire import RtpPacket
@@ -15,7 +17,7 @@ from ..engine.speakers import level_of
 from ..errors import MediaError
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from .audio_formats import AudioFormats
-from .time_scaling import MAX_SHIFT_SAMPLES, STRETCHABLE_SAMPLES, shrink, stretch
+from .time_scaling import MAX_SHIFT_S, STRETCHABLE_S, shrink, stretch
 
 SHRINK_ABOVE_S = 0.025
 """Delay that is not needed, from which on sound is shrunk; quiet moments are shrunk earlier."""
@@ -38,7 +40,7 @@ SCALE_PERIOD_FAST_TICKS = 2
 FAILING_PAYLOADS = 50
 """So many payloads in succession that make no sound, a second of them, are no accident."""
 
-_FADE_OUT = np.linspace(1, 0, AUDIO_FRAME_SAMPLES, dtype=np.float32)[:, np.newaxis]
+_NOTHING = np.empty((0, 1), np.int16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +70,51 @@ class AudioReceiver:
     """Jitter buffer, decoders and re-blocking of one source, whose format may change at any time.
 
     `formats` are those of the section; only the ones with a codec here are decoded, and without
-    any it is a MediaError. Blocks have one channel, or two where the format has them (Opus: where
-    it says stereo=1).
+    any it is a MediaError. Blocks are of `rate_hz`, and have one channel, or two where the format
+    has them (Opus: where it says stereo=1). `targets` are for the delay.
     """
 
-    def __init__(self, formats: tuple[PayloadFormat, ...]) -> None:
-        self._formats = AudioFormats(formats)
-        self._buffer = AudioJitterBuffer(AUDIO_RATE_HZ, self._formats.duration)
+    def __init__(
+        self,
+        formats: tuple[PayloadFormat, ...],
+        targets: Targets = TELEPHONE,
+        rate_hz: int = AUDIO_RATE_HZ,
+    ) -> None:
+        self._formats = AudioFormats(formats, rate_hz)
+        self._buffer = AudioJitterBuffer(AUDIO_RATE_HZ, self._formats.duration, targets)
+        self._set_rate(rate_hz)
         self._hold_back = HoldBack()
-        self._held = np.empty((0, 1), np.int16)
+        self._held = _NOTHING
         self._playing = False
         self._unbalanced_since: float | None = None
         self._ticks_since_scaling = 0
         self._decoded = self._decode_errors = 0
         self._errors_in_a_row = 0
         self._last_error: MediaError | None = None
-        self._unreadable = self._shrunk = self._stretched = 0  # samples
+        self._unreadable = self._shrunk = self._stretched = 0  # samples of 48 kHz
+
+    @property
+    def rate_hz(self) -> int:
+        """Of the blocks, 48 kHz or what goes into it; may be set at any time.
+
+        MediaError for a rate at which something would be lost of one of the formats.
+        """
+        return self._rate_hz
+
+    @rate_hz.setter
+    def rate_hz(self, value: int) -> None:
+        if value == self._rate_hz:
+            return
+        self._formats.rate_hz = value
+        if len(self._held):
+            converter = RateConverter(self._rate_hz, value, self._held.shape[1])
+            self._held = converter.convert(self._held)
+        self._set_rate(value)
+
+    def _set_rate(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._step = AUDIO_RATE_HZ // rate_hz  # samples of 48 kHz for each of ours
+        self._frame_samples = AUDIO_FRAME_SAMPLES // self._step
 
     def push(self, packet: RtpPacket, now: float) -> None:
         """Take a packet of the source at the time it arrived; one without payload is a probe.
@@ -96,24 +127,25 @@ class AudioReceiver:
             self._buffer.skip(packet)
 
     def pull(self, now: float) -> NDArray[np.int16] | None:
-        """The next 20 ms, (960, channels); None while there is nothing to hear.
+        """The next 20 ms, (samples, channels); None while there is nothing to hear.
 
         Call it every 20 ms; late and skipped calls only cost delay, which is worked off.
         """
         if self._buffer.floor_s:
             self._buffer.floor_s = self._hold_back.floor_at(now)
-        samples = self._held
-        while len(samples) < AUDIO_FRAME_SAMPLES:
-            more = self._next(now, AUDIO_FRAME_SAMPLES - len(samples))
+        samples, size = self._held, self._frame_samples
+        while len(samples) < size:
+            more = self._next(now, (size - len(samples)) * self._step)
             if more is None:
                 return self._end(samples)
-            samples = _join(samples, more)
+            samples = _join(samples, more) if len(samples) else more
         samples = self._rescale(samples, now)
-        self._held = samples[AUDIO_FRAME_SAMPLES:]
-        if len(samples) > AUDIO_FRAME_SAMPLES:
-            samples = samples[:AUDIO_FRAME_SAMPLES]
         self._playing = True
-        return samples
+        if len(samples) == size:
+            self._held = _NOTHING
+            return samples
+        self._held = samples[size:]
+        return samples[:size]
 
     @property
     def decoded(self) -> int:
@@ -128,7 +160,7 @@ class AudioReceiver:
     @property
     def delay_s(self) -> float:
         """How much later sound is played than the fastest packets would allow, now."""
-        return self._buffer.delay_s + len(self._held) / AUDIO_RATE_HZ
+        return self._buffer.delay_s + len(self._held) / self._rate_hz
 
     def next_timestamp(self, pulled_at: float) -> int | None:
         """The RTP timestamp with which the next block begins, which is pulled at that time.
@@ -136,7 +168,9 @@ class AudioReceiver:
         In a pause it is that of the sound which would be in it; None before any sound.
         """
         timestamp = self._buffer.timestamp_at(pulled_at)
-        return None if timestamp is None else self._formats.original(timestamp - len(self._held))
+        if timestamp is None:
+            return None
+        return self._formats.original(timestamp - len(self._held) * self._step)
 
     def picture_ready(self, late_s: float, pulled_at: float, now: float) -> None:
         """A picture of the same person came so late for its sound (negative: early).
@@ -171,13 +205,16 @@ class AudioReceiver:
         )
 
     def _next(self, now: float, wanted: int) -> NDArray[np.int16] | None:
-        """The sound that comes next, some of it or more than wanted; None: there is none."""
+        """The sound that comes next, some of it or more than wanted; None: there is none.
+
+        `wanted` is in samples of 48 kHz.
+        """
         buffer = self._buffer
         answer = buffer.pull(now, wanted)
         if answer is Playout.EMPTY:
-            return self._formats.comfort(wanted)
+            return self._formats.comfort(-(-wanted // self._step))
         if answer is Playout.CONCEAL:
-            return self._formats.conceal(buffer.span, buffer.following)
+            return self._formats.conceal(-(-buffer.span // self._step), buffer.following)
         try:
             samples = self._formats.decode(answer)
             self._decoded += 1
@@ -188,18 +225,20 @@ class AudioReceiver:
             self._errors_in_a_row += 1
             self._last_error = exc
             self._unreadable += buffer.span
-            return self._formats.conceal(buffer.span)
+            return self._formats.conceal(-(-buffer.span // self._step))
 
     def _end(self, samples: NDArray[np.int16]) -> NDArray[np.int16] | None:
         """Silence; before it a block that fades out, so that it does not begin with a click."""
-        self._held = samples[:0]
+        self._held = _NOTHING
         rest: NDArray[np.int16] | None = None
         if self._playing or len(samples):
-            rest = self._formats.conceal(AUDIO_FRAME_SAMPLES - len(samples))
+            rest = self._formats.conceal(self._frame_samples - len(samples))
         if rest is None:
             return None
         self._playing = False
-        block: NDArray[np.int16] = (_join(samples, rest) * _FADE_OUT).astype(np.int16)
+        last = _join(samples, rest)
+        fall = np.linspace(1, 0, len(last), dtype=np.float32)[:, np.newaxis]
+        block: NDArray[np.int16] = (last * fall).astype(np.int16)
         return block
 
     def _rescale(self, samples: NDArray[np.int16], now: float) -> NDArray[np.int16]:
@@ -224,22 +263,22 @@ class AudioReceiver:
         if self._buffer.surplus_s < SHRINK_ABOVE_S and level_of(samples) < QUIET_LEVEL:
             self._ticks_since_scaling = 0  # listening for a quiet moment costs something, too
             return samples
-        while len(samples) < AUDIO_FRAME_SAMPLES + MAX_SHIFT_SAMPLES:
+        while len(samples) < self._frame_samples + round(MAX_SHIFT_S * self._rate_hz):
             more = self._next(now, AUDIO_FRAME_SAMPLES) if self._buffer.ready else None
             if more is None:
                 return samples
             samples = _join(samples, more)
-        shorter = shrink(samples)
+        shorter = shrink(samples, self._rate_hz)
         self._ticks_since_scaling = 0
-        self._shrunk += len(samples) - len(shorter)
+        self._shrunk += (len(samples) - len(shorter)) * self._step
         return shorter
 
     def _stretch(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
-        if len(samples) < STRETCHABLE_SAMPLES:
+        if len(samples) < round(STRETCHABLE_S * self._rate_hz):
             return samples
-        longer = stretch(samples)
+        longer = stretch(samples, self._rate_hz)
         self._ticks_since_scaling = 0
-        self._stretched += len(longer) - len(samples)
+        self._stretched += (len(longer) - len(samples)) * self._step
         return longer
 
 

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from ..codecs.base import DEFAULT_WISHES, AudioWishes
 from ..codecs.comfort_noise import describe_noise
+from ..codecs.g711 import G711Encoder
 from ..codecs.opus_settings import OpusEffort, OpusEncoder
 from ..codecs.registry import create_audio_encoder
+from ..codecs.resampling import RateConverter
 from ..engine.session_config import PayloadFormat
 from ..engine.speakers import level_of
 from ..model import AUDIO_RATE_HZ
@@ -63,6 +65,7 @@ class AudioSender:
     ) -> None:
         self._encoder = create_audio_encoder(payload_format, bitrate_bps, wishes, effort)
         self._frame_samples = self._encoder.frame_samples
+        self._step = 1  # samples of 48 kHz for each of ours
         self._frame_ticks = self._frame_samples * payload_format.clock_rate // AUDIO_RATE_HZ
         self._payload_type = payload_format.payload_type
         self._noise_type = None if noise is None else noise.payload_type
@@ -83,22 +86,64 @@ class AudioSender:
     @property
     def packet_s(self) -> float:
         """How much sound goes into one packet."""
-        return self._frame_samples / AUDIO_RATE_HZ
+        return self._frame_samples * self._step / AUDIO_RATE_HZ
 
-    def push(self, samples: NDArray[np.int16]) -> list[EncodedAudio]:
-        """Take (n, channels) samples of 48 kHz; the packets that became full. MediaError if the
+    @property
+    def rate_hz(self) -> int:
+        """Of the sound that is pushed, 48 kHz unless it is set; sound that waits is converted.
+
+        What codecs are slower than may be had slower: a MediaError for any other rate.
+        """
+        return self._encoder.rate_hz
+
+    @rate_hz.setter
+    def rate_hz(self, value: int) -> None:
+        before, encoder = self._encoder.rate_hz, self._encoder
+        encoder.rate_hz = value
+        self._frame_samples = encoder.frame_samples
+        self._step = AUDIO_RATE_HZ // value
+        if len(self._waiting):
+            converter = RateConverter(before, value, encoder.channels)
+            self._waiting = converter.convert(self._waiting)
+
+    @property
+    def codes(self) -> NDArray[np.uint8] | None:
+        """The code for each sample (taken as unsigned), where a packet is nothing but those."""
+        encoder = self._encoder
+        if not isinstance(encoder, G711Encoder) or self._noise_type is not None:
+            return None
+        return None if len(self._waiting) else encoder.codes
+
+    def coded(self, block: NDArray[np.int16], payload: bytes, level: int) -> EncodedAudio:
+        """The packet of the next block, which was encoded elsewhere, by `codes`."""
+        assert isinstance(self._encoder, G711Encoder)
+        self._encoder.latest = block
+        timestamp, marker = self._timestamp, self._marker
+        self._timestamp = (timestamp + self._frame_ticks) & _TIMESTAMP_MASK
+        self._marker = False
+        return EncodedAudio(payload, timestamp, marker, level, self._payload_type, 0)
+
+    def push(self, samples: NDArray[np.int16], level: int | None = None) -> list[EncodedAudio]:
+        """Take (n, channels) samples of `rate_hz`; the packets that became full. MediaError if the
         encoder fails.
+
+        `level` is that of the samples, for who knows it already.
         """
         size = self._frame_samples
-        samples = with_channels(samples, self._encoder.channels)
+        if samples.shape[1] != self._encoder.channels:
+            samples, level = with_channels(samples, self._encoder.channels), None
         before = len(self._waiting)
+        if not before and len(samples) == size:
+            packet = self._encode(samples, 0, level)
+            return [] if packet is None else [packet]
         if before:
             samples = np.concatenate((self._waiting, samples))
         whole = len(samples) - len(samples) % size
         self._waiting = samples[whole:]
         packets = []
         for start in range(0, whole, size):
-            packet = self._encode(samples[start : start + size], start - before)
+            begins = (start - before) * self._step
+            packet = self._encode(samples[start : start + size], begins)
             if packet is not None:
                 packets.append(packet)
         return packets
@@ -114,25 +159,24 @@ class AudioSender:
             self._encoder.effort = value
 
     def prime(self, blocks: Iterable[NDArray[np.int16]]) -> None:
-        """Begin as if these blocks of 20 ms had been sent before: `OpusEncoder.prime`.
-
-        Formats that keep nothing from packet to packet do without.
-        """
-        if isinstance(self._encoder, OpusEncoder):
-            for block in blocks:
-                self._encoder.prime(with_channels(block, self._encoder.channels))
+        """Begin as if these blocks of 20 ms had been sent before: `AudioEncoder.prime`."""
+        for block in blocks:
+            self._encoder.prime(with_channels(block, self._encoder.channels))
 
     def skip(self, samples: int) -> None:
         """Let time pass without sound: the capture paused for that many samples of 48 kHz."""
         self._waiting = self._waiting[:0]
-        ticks = samples * self._frame_ticks // self._frame_samples
+        ticks = samples * self._frame_ticks // (self._frame_samples * self._step)
         self._timestamp = (self._timestamp + ticks) & _TIMESTAMP_MASK
         self._marker = True
 
-    def _encode(self, block: NDArray[np.int16], begins: int) -> EncodedAudio | None:
+    def _encode(
+        self, block: NDArray[np.int16], begins: int, level: int | None = None
+    ) -> EncodedAudio | None:
         timestamp = self._timestamp
         self._timestamp = (timestamp + self._frame_ticks) & _TIMESTAMP_MASK
-        level = level_of(block)
+        if level is None:
+            level = level_of(block)
         if self._noise_type is not None and self._is_silence(level):
             self._marker = True
             return self._describe(block, timestamp, level, begins)
@@ -147,7 +191,7 @@ class AudioSender:
         if level < SILENT_LEVEL:
             self._quiet = self._described = 0
             return False
-        self._quiet += self._frame_samples
+        self._quiet += self._frame_samples * self._step
         return self._quiet > SILENT_AFTER_S * AUDIO_RATE_HZ
 
     def _describe(
@@ -155,10 +199,11 @@ class AudioSender:
     ) -> EncodedAudio | None:
         """Noise like that of the block, if it is time to tell the far end of it."""
         assert self._noise_type is not None
-        due = self._described % int(NOISE_PERIOD_S * AUDIO_RATE_HZ) < self._frame_samples
-        self._described += self._frame_samples
+        frame = self._frame_samples * self._step
+        due = self._described % int(NOISE_PERIOD_S * AUDIO_RATE_HZ) < frame
+        self._described += frame
         if not due:
             return None
         return EncodedAudio(
-            describe_noise(block), timestamp, False, level, self._noise_type, begins
+            describe_noise(block, self.rate_hz), timestamp, False, level, self._noise_type, begins
         )

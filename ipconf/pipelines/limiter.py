@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES
+from ..model import AUDIO_FRAME_S
 
 Floats = NDArray[np.float32]
 
@@ -26,8 +26,6 @@ RELEASE_DB_PER_S = 30.0
 """6 dB in 0.2 s: between words, hardly between syllables."""
 RELEASE = 10 ** (RELEASE_DB_PER_S * AUDIO_FRAME_S / 20)
 
-_PIECE_SAMPLES = AUDIO_FRAME_SAMPLES // PIECES
-_RISE = np.arange(1, _PIECE_SAMPLES + 1, dtype=np.float32) / _PIECE_SAMPLES
 _STEPS = np.arange(PIECES + 1, dtype=np.float32) / PIECES
 _TOGETHER = 16
 """So many rows are turned down at once: more of them do not fit into the processor's cache."""
@@ -36,7 +34,8 @@ _TOGETHER = 16
 def limit(rows: Floats, held: Sequence[float]) -> list[float]:
     """Turn down in place what does not fit into int16; the gains to hand in with the next blocks.
 
-    `rows` is (rows, 960, channels) in steps of int16; channels of one row have the same gain.
+    `rows` is (rows, samples, channels) in steps of int16, 20 ms of any rate that is a multiple of
+    400 Hz; channels of one row have the same gain.
     `held` has each row's gain at the end of the block before, 1.0 at rest.
     """
     if not len(rows):
@@ -59,10 +58,12 @@ def _turn_down(rows: Floats, held: Floats) -> Floats:
     sizes = np.abs(rows[..., 0])
     for channel in range(1, rows.shape[2]):
         np.maximum(sizes, np.abs(rows[..., channel]), out=sizes)
-    sizes = sizes.reshape(len(rows), PIECES, _PIECE_SAMPLES)
+    sizes = sizes.reshape(len(rows), PIECES, -1)
+    piece_samples = sizes.shape[2]
+    rise = np.arange(1, piece_samples + 1, dtype=np.float32) / piece_samples
     ends = _ends_of_lines(_allowed(sizes.max(axis=2)), held)
     slopes = ends[:, 1:] - ends[:, :-1]
-    gains = ends[:, :-1, np.newaxis] + slopes[:, :, np.newaxis] * _RISE
+    gains = ends[:, :-1, np.newaxis] + slopes[:, :, np.newaxis] * rise
     # A peak that comes before the first line is down: the gain follows the rising wave, which is
     # flattened for less than 2.5 ms but does not jump.
     instant = FULL_SCALE / np.maximum(sizes[:, 0], np.float32(FULL_SCALE))

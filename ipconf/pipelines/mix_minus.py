@@ -7,6 +7,7 @@ up to 2**24 exactly, which is 512 voices at full scale, so gains of 0 and 1 cost
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +20,6 @@ from .limiter import Floats, limit
 Row = tuple[tuple[int, float], ...]
 """The voices whose gain is not 1.0, each once: (index, gain); 0.0 for one's own."""
 
-_RAMP = (0.5 - 0.5 * np.cos(np.pi * np.arange(1, AUDIO_FRAME_SAMPLES + 1) / AUDIO_FRAME_SAMPLES))[
-    :, np.newaxis
-].astype(np.float32)
-"""From one gain to another, (960, 1): a raised cosine that ends at exactly 1."""
-
 
 class Room:
     """Memory to calculate in, kept from tick to tick; for one thread at a time.
@@ -34,13 +30,13 @@ class Room:
     def __init__(self) -> None:
         self._arrays: dict[str, Floats] = {}
 
-    def array(self, name: str, count: int, channels: int) -> Floats:
-        """Blocks of floats, (count, 960, channels), in the memory of that name; not cleared."""
-        size = count * AUDIO_FRAME_SAMPLES * channels
+    def array(self, name: str, count: int, samples: int, channels: int) -> Floats:
+        """Blocks of floats, (count, samples, channels), in the memory of that name; not cleared."""
+        size = count * samples * channels
         held = self._arrays.get(name)
         if held is None or held.size < size:
             held = self._arrays[name] = np.empty(size, np.float32)
-        return held[:size].reshape(count, AUDIO_FRAME_SAMPLES, channels)
+        return held[:size].reshape(count, samples, channels)
 
 
 class Mix(NamedTuple):
@@ -64,10 +60,11 @@ def mix_minus(
     mixes: Sequence[Mix],
     channels: int,
     room: Room | None = None,
+    samples: int = AUDIO_FRAME_SAMPLES,
 ) -> tuple[NDArray[np.int16], list[float]]:
-    """The sound of each mix, (len(mixes), 960, channels), and the gains to hold for the next tick.
+    """The sound of each mix, (mixes, samples, channels), and the gains to hold for the next tick.
 
-    Each of `sounds` is a tick of a voice, (960, 1 or 2); who is silent need not be there. Equal
+    Each of `sounds` is a tick of a voice, (samples, 1 or 2); who is silent need not be there. Equal
     mixes cost once. `channels` is 1 or 2. With a `room`, which mixes of any size may share, it is
     faster; the result is the caller's in any case.
     """
@@ -75,9 +72,9 @@ def mix_minus(
     places: dict[Mix, int] = {}
     order = [places.setdefault(mix, len(places)) for mix in mixes]
     distinct = list(places)
-    rows = room.array("rows", len(distinct), channels)
+    rows = room.array("rows", len(distinct), samples, channels)
     if sounds and mixes:
-        voices = room.array("voices", len(sounds), channels)
+        voices = room.array("voices", len(sounds), samples, channels)
         np.concatenate(
             [with_channels(sound, channels) for sound in sounds],
             out=voices.reshape(-1, channels),
@@ -94,14 +91,15 @@ def mix_minus(
 
 
 def _fill(rows: Floats, voices: Floats, gains: Sequence[Row]) -> None:
-    """Make rows the sums of the voices with these gains, (rows, 960, channels)."""
+    """Make rows the sums of the voices with these gains, (rows, samples, channels)."""
     # Nearly all rows have one exception, their own voice: all of these at once.
     first = [row[0] if row else (0, 1.0) for row in gains]
-    factors = np.array([gain - 1 for _, gain in first], np.float32)
-    for place, (voice, _) in enumerate(first):
-        rows[place] = voices[voice]
-    rows *= factors[:, np.newaxis, np.newaxis]
-    rows += np.add.reduce(voices, axis=0)
+    total = np.add.reduce(voices, axis=0)
+    voices.take([voice for voice, _ in first], axis=0, out=rows, mode="clip")  # "raise" would copy
+    factors = np.array([1 - gain for _, gain in first], np.float32)
+    if not (factors == 1).all():
+        rows *= factors[:, np.newaxis, np.newaxis]
+    np.subtract(total, rows, out=rows)
     for place, row in enumerate(gains):
         if len(row) > 1:
             rows[place] += _weighted(voices, [(voice, gain - 1) for voice, gain in row[1:]])
@@ -115,9 +113,17 @@ def _ramp(rows: Floats, voices: Floats, mixes: Sequence[Mix]) -> None:
             continue
         change = _change(mix)
         if change and change not in made:
-            made[change] = _weighted(voices, change) * _RAMP
+            made[change] = _weighted(voices, change) * _rise(voices.shape[1])
         if change:
             rows[place] += made[change]
+
+
+@cache
+def _rise(samples: int) -> Floats:
+    """From one gain to another, (samples, 1): a raised cosine that ends at exactly 1."""
+    turn = np.pi * np.arange(1, samples + 1, dtype=np.float64) / samples
+    rise: Floats = (0.5 - 0.5 * np.cos(turn))[:, np.newaxis].astype(np.float32)
+    return rise
 
 
 def _change(mix: Mix) -> Row:
@@ -128,7 +134,7 @@ def _change(mix: Mix) -> Row:
 
 
 def _weighted(voices: Floats, factors: Sequence[tuple[int, float]]) -> Floats:
-    """The sum of some voices, each times its factor, (960, channels)."""
+    """The sum of some voices, each times its factor, (samples, channels)."""
     if len(factors) == 1:
         ((voice, factor),) = factors
         part: Floats = voices[voice] * np.float32(factor)

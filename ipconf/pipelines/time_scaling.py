@@ -12,48 +12,53 @@ from numpy.typing import NDArray
 
 from ..model import AUDIO_RATE_HZ
 
-MIN_SHIFT_SAMPLES = AUDIO_RATE_HZ * 5 // 1000
+MIN_SHIFT_S = 0.005
 """Less is not worth a cut."""
-MAX_SHIFT_SAMPLES = AUDIO_RATE_HZ * 20 // 1000
+MAX_SHIFT_S = 0.020
 """More swallows or repeats whole sounds of speech."""
-FADE_SAMPLES = AUDIO_RATE_HZ * 5 // 1000
+FADE_S = 0.005
 """Length of the cross-fade."""
-STRETCHABLE_SAMPLES = MIN_SHIFT_SAMPLES + 2 * FADE_SAMPLES
+STRETCHABLE_S = MIN_SHIFT_S + 2 * FADE_S
 """`stretch` needs this much."""
 
-_DECIMATION = 4
-"""Likeness is looked for at 12 kHz: pitch is far below, and it takes a sixteenth of the time."""
+_COARSE_HZ = 12_000
+"""Likeness is looked for at this rate: pitch is far below, and it takes a sixteenth of the time."""
 _GOOD_ENOUGH = 0.9
 """Of all places nearly as alike as the best, the one that changes the length most is taken."""
-_RISE = (np.arange(FADE_SAMPLES, dtype=np.float32) + 0.5)[:, np.newaxis] / FADE_SAMPLES
 
 
-def shrink(samples: NDArray[np.int16]) -> NDArray[np.int16]:
+def shrink(samples: NDArray[np.int16], rate_hz: int = AUDIO_RATE_HZ) -> NDArray[np.int16]:
     """The sound without 5 to 20 ms of its beginning; at least 25 ms long."""
-    shift = _most_alike(samples, MAX_SHIFT_SAMPLES)
-    joint = _cross_fade(samples[:FADE_SAMPLES], samples[shift : shift + FADE_SAMPLES])
-    return np.concatenate((joint, samples[shift + FADE_SAMPLES :]))
+    fade = round(FADE_S * rate_hz)
+    shift = _most_alike(samples, round(MAX_SHIFT_S * rate_hz), rate_hz)
+    joint = _cross_fade(samples[:fade], samples[shift : shift + fade])
+    return np.concatenate((joint, samples[shift + fade :]))
 
 
-def stretch(samples: NDArray[np.int16]) -> NDArray[np.int16]:
-    """The sound with 5 to 20 ms of its beginning repeated; `STRETCHABLE_SAMPLES` or longer."""
-    shift = _most_alike(samples, min(MAX_SHIFT_SAMPLES, len(samples) - FADE_SAMPLES))
-    joint = _cross_fade(samples[shift : shift + FADE_SAMPLES], samples[:FADE_SAMPLES])
-    return np.concatenate((samples[:shift], joint, samples[FADE_SAMPLES:]))
+def stretch(samples: NDArray[np.int16], rate_hz: int = AUDIO_RATE_HZ) -> NDArray[np.int16]:
+    """The sound with 5 to 20 ms of its beginning repeated; `STRETCHABLE_S` or longer."""
+    fade = round(FADE_S * rate_hz)
+    longest = min(round(MAX_SHIFT_S * rate_hz), len(samples) - fade)
+    shift = _most_alike(samples, longest, rate_hz)
+    joint = _cross_fade(samples[shift : shift + fade], samples[:fade])
+    return np.concatenate((samples[:shift], joint, samples[fade:]))
 
 
 def _cross_fade(before: NDArray[np.int16], after: NDArray[np.int16]) -> NDArray[np.int16]:
-    return (before + (after.astype(np.float32) - before) * _RISE).astype(np.int16)
+    rise = (np.arange(len(after), dtype=np.float32) + 0.5)[:, np.newaxis] / len(after)
+    return (before + (after.astype(np.float32) - before) * rise).astype(np.int16)
 
 
-def _most_alike(samples: NDArray[np.int16], longest: int) -> int:
+def _most_alike(samples: NDArray[np.int16], longest: int, rate_hz: int) -> int:
     """How far behind the beginning the sound looks most like its beginning."""
-    coarse = samples[: longest + FADE_SAMPLES : _DECIMATION].sum(axis=1, dtype=np.float32)
-    template = coarse[: FADE_SAMPLES // _DECIMATION]
+    step = max(1, rate_hz // _COARSE_HZ)
+    fade, shortest = round(FADE_S * rate_hz), round(MIN_SHIFT_S * rate_hz)
+    coarse = samples[: longest + fade : step].sum(axis=1, dtype=np.float32)
+    template = coarse[: fade // step]
     places = np.lib.stride_tricks.sliding_window_view(coarse, len(template))
-    places = places[MIN_SHIFT_SAMPLES // _DECIMATION :]
+    places = places[shortest // step :]
     energy = np.sqrt(np.einsum("ij,ij->i", places, places) * template.dot(template))
     likeness = places.dot(template) / np.maximum(energy, 1.0)
     best = float(likeness.max())
     last = int(np.flatnonzero(likeness >= best * _GOOD_ENOUGH)[-1]) if best > 0 else 0
-    return MIN_SHIFT_SAMPLES + last * _DECIMATION
+    return shortest + last * step

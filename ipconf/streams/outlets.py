@@ -20,11 +20,12 @@ class StreamOutlet:
 
     __slots__ = (
         "_channel",
+        "_first_timestamp",
         "_mid",
+        "_payload_type",
         "_sent",
         "_source",
         "_transmit",
-        "first_timestamp",
         "format",
         "riding",
         "settings",
@@ -41,13 +42,14 @@ class StreamOutlet:
     ) -> None:
         self.format: PayloadFormat = agreed.send
         self.riding: tuple[PayloadFormat, ...] = agreed.riding
-        self.first_timestamp = first_timestamp
+        self._first_timestamp = first_timestamp
+        self._payload_type = agreed.send.payload_type
         self.ssrcs: tuple[int, ...] = channel.session.ssrcs
         self.settings = settings
         self._channel = channel
         self._mid = agreed.mid
         self._source = channel.session.local(agreed.mid)
-        self._transmit = channel.transport.send
+        self._transmit = channel.transport.send_rtp
         self._sent = sent
 
     @property
@@ -72,10 +74,9 @@ class StreamOutlet:
         return self._source.tail(payload, level, csrcs, csrc_levels)
 
     def send_shared(self, tail: SharedTail, timestamp: int, now: float, marker: bool) -> None:
-        """Send one packet now; `timestamp` has 32 bits."""
-        self._transmit(
-            self._source.send_shared(self.format.payload_type, timestamp, tail, now, marker)
-        )
+        """Send one packet now; `timestamp` is on the provider's clock, which begins at 0."""
+        stamp = (timestamp + self._first_timestamp) & 0xFFFFFFFF
+        self._transmit(self._source.send_shared(self._payload_type, stamp, tail, now, marker))
         self._sent()
 
     def send(
@@ -89,9 +90,10 @@ class StreamOutlet:
         csrcs: Sequence[int] = (),
         csrc_levels: Sequence[int] = (),
     ) -> None:
-        """Send one packet now; `timestamp` has 32 bits, levels are 0 (loudest) .. 127."""
+        """Send one packet now; levels are 0 (loudest) .. 127."""
+        stamp = (timestamp + self._first_timestamp) & 0xFFFFFFFF
         self._channel.send(
-            self._mid, self.format.payload_type, timestamp, payload, now,
+            self._mid, self._payload_type, stamp, payload, now,
             marker=marker, level=level, csrcs=csrcs, csrc_levels=csrc_levels,
         )  # fmt: skip
         self._sent()

@@ -145,8 +145,8 @@ class RenderStream(Stream):
                 self._push(substream, packet, now)
             elif not self._sinks:
                 self.undecoded += 1
-            elif len(self._sinks) == 1:
-                self._passed[packet.source] = self._sinks[0].taker(packet.source)  # type: ignore[index, arg-type]
+            elif len(self._sinks) == 1 and packet.source is not None:
+                self._pass(packet.source, self._sinks[0])
 
     def source_gone(self, source: RemoteSource, reason: GoneReason) -> None:
         """A source is no more: its substream ends, or is empty again."""
@@ -295,9 +295,19 @@ class RenderStream(Stream):
         if self._crowded:
             self._people_changed(now)
 
+    def _pass(self, source: RemoteSource, sink: PacketSink) -> None:
+        """Do no more than needed about a source whose packets go to this sink alone."""
+        self._passed[source] = sink.taker(source)
+        if self._channel is not None:
+            skimming = self._channel.session.skimming
+            if (skimmer := sink.skimmer(source, skimming)) is not None:
+                skimming.skimmers[source.ssrc] = skimmer
+
     def _stop_passing(self) -> None:
         """Look at the next packet of everybody again: what becomes of it may be different now."""
+        skimmers = {} if self._channel is None else self._channel.session.skimming.skimmers
         for source in self._passed:
+            skimmers.pop(source.ssrc, None)
             if source.last_rtp is not None:
                 self._last_packet = max(self._last_packet, source.last_rtp)
         self._passed.clear()

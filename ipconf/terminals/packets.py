@@ -15,6 +15,7 @@ from ..engine.local_source import SharedTail
 from ..engine.reception import RemoteSource
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
+from ..engine.skimming import Skimmer, Skimming
 from ..model import CallSettings
 from .base import Terminal, TerminalHost
 
@@ -39,6 +40,13 @@ class PacketSink(Terminal, ABC):
         """
         return self.packet_arrived
 
+    def skimmer(self, source: RemoteSource, skimming: Skimming) -> Skimmer | None:
+        """What takes packets of somebody unparsed, as long as `taker` holds; None: nothing does.
+
+        `skimming` restores them.
+        """
+        return None
+
     def source_gone(self, source: RemoteSource) -> None:
         """Somebody will send no more."""
 
@@ -53,8 +61,6 @@ class Outlet(Protocol):
     """What payloads are to be, with the far end's parameters."""
     riding: tuple[PayloadFormat, ...]
     """What else may be sent: comfort noise, telephone events."""
-    first_timestamp: int
-    """The RTP timestamp of the instant 0 of the provider's clock."""
     ssrcs: tuple[int, ...]
     """Ours, under which packets and reports are sent."""
     settings: CallSettings
@@ -77,7 +83,7 @@ class Outlet(Protocol):
         csrcs: Sequence[int],
         csrc_levels: Sequence[int],
     ) -> None:
-        """Send one packet now; `timestamp` has 32 bits, levels are 0 (loudest) .. 127."""
+        """Send one packet now; `timestamp` counts on the provider's clock, levels are 0 .. 127."""
 
     @property
     def sharing(self) -> Hashable:

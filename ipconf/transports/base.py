@@ -94,6 +94,10 @@ class RtpTransport(ABC):
     def send(self, datagram: bytes) -> None:
         """Send one RTP or RTCP datagram now; never blocks, never raises, counts what it cannot."""
 
+    def send_rtp(self, datagram: bytes) -> None:
+        """Send what is known to be RTP; a transport may have a shorter way for that."""
+        self.send(datagram)
+
     @abstractmethod
     async def close(self) -> None:
         """Release sockets and tasks; harmless when repeated."""

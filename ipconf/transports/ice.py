@@ -19,6 +19,7 @@ from aiortc.sdp import MediaDescription
 from ..errors import ConfigurationError, NegotiationError, TransportError
 from ..model import CallSettings
 from .base import TransportCounters
+from .ports import Address, open_port
 from .udp import bind_udp
 
 COMPONENT = 1
@@ -29,7 +30,6 @@ MAX_REMOTE_CANDIDATES = 100
 """Addresses of the far end that are tried; RFC 8445 section 19.5.1 wants a limit of that order."""
 SERVER_REFLEXIVE_TIMEOUT_S = 5.0
 
-Address = tuple[Any, ...]
 Stock = Callable[[bytes, Address], None]
 """What aioice would have done with a datagram."""
 
@@ -51,15 +51,14 @@ class _Nominated(dict[int, CandidatePair]):
 
 
 class _LossySocket:
-    """A datagram transport that loses on purpose what is sent through it."""
+    """A port, or aioice's relayed transport, that loses on purpose what is sent through it."""
 
-    def __init__(self, transport: asyncio.DatagramTransport, lost: Callable[[], bool]) -> None:
+    def __init__(self, transport: Any, lost: Callable[[], bool]) -> None:
         self._transport = transport
         self._lost = lost
 
-    def sendto(self, data: bytes, addr: Any) -> None:
-        if not self._lost():
-            self._transport.sendto(data, addr)
+    def sendto(self, data: bytes, addr: Any) -> Any:
+        return self._lost() or self._transport.sendto(data, addr)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -89,8 +88,8 @@ class IceAgent:
                 f"ice_servers: {exc}; write stun:host:port or turn:host:port?transport=udp"
             ) from exc
         self.transport = RTCIceTransport(self.gatherer)
-        self.pair: CandidatePair | None = None
-        """The way to the far end: what is sent goes over this pair's socket, to its address."""
+        self._pair: CandidatePair | None = None
+        self._far_end: Address = ()
         self._settings = settings
         self._counters = counters
         self._arrived = arrived
@@ -108,7 +107,9 @@ class IceAgent:
         return self._connection._closing
 
     def _path_changed(self, pair: CandidatePair | None) -> None:
-        self.pair = pair
+        self._pair = pair
+        if pair is not None:
+            self._far_end = pair.remote_addr
 
     # -- our side
 
@@ -145,30 +146,27 @@ class IceAgent:
         own = len(protocols)
         found += await stock(component, [])
         for relayed in protocols[own:]:
-            self._divert(relayed)
+            stock = relayed.datagram_received
+            relayed.datagram_received = partial(self._arrived, stock)  # type: ignore[method-assign]
         return found
 
     async def _open(self, host: str, component: int) -> StunProtocol:
         sock = bind_udp(host, self._settings.port_range)
-        loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_datagram_endpoint(
-            lambda: StunProtocol(self._connection), sock=sock
-        )
+        protocol = StunProtocol(self._connection)
+        number = sock.getsockname()[1]
+        port = await open_port(sock, partial(self._arrived, protocol.datagram_received))
+        port.gone.add_done_callback(lambda _: protocol.connection_lost(None))
+        protocol.connection_made(cast(asyncio.DatagramTransport, port))
         protocol.local_candidate = Candidate(
             foundation=candidate_foundation("host", "udp", host),
             component=component,
             transport="udp",
             priority=candidate_priority(component, "host"),
             host=host,
-            port=sock.getsockname()[1],
+            port=number,
             type="host",
         )
-        self._divert(protocol)
         return protocol
-
-    def _divert(self, protocol: StunProtocol) -> None:
-        stock = protocol.datagram_received
-        protocol.datagram_received = partial(self._arrived, stock)  # type: ignore[method-assign]
 
     async def _server_reflexive(self, server: tuple[str, int]) -> list[Candidate]:
         queries = [
@@ -226,6 +224,13 @@ class IceAgent:
         """Whether this is an address of the far end, as far as checks have told by now."""
         sender = address[:2]
         return any(pair.remote_addr == sender for pair in self._connection._check_list)
+
+    def send(self, data: bytes) -> bool:
+        """Send to the far end over the pair that is nominated now: whether that could be done."""
+        if self._pair is None:
+            return False
+        transport: Any = self._pair.protocol.transport
+        return transport.sendto(data, self._far_end) is not False  # a relayed one does not tell
 
     def take_dtls(self, data: bytes, address: Address) -> None:
         """Queue a datagram for the handshake, if it comes from an address that is being checked.

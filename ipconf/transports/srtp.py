@@ -31,14 +31,27 @@ class Srtp:
 
     def protect(self, datagram: bytes) -> bytes | None:
         """The protected RTP or RTCP datagram; None if it is none, or too long for one."""
+        if not is_rtcp(datagram):
+            return self.protect_rtp(datagram)
         size = len(datagram)
         if size > MAX_DATAGRAM_BYTES:
             return None
         length = self._length
         length[0] = size
         self._buffer[0:size] = datagram
-        work = lib.srtp_protect_rtcp if is_rtcp(datagram) else lib.srtp_protect
-        return None if work(self._state, self._room, length) else self._buffer[0 : length[0]]
+        failed = lib.srtp_protect_rtcp(self._state, self._room, length)
+        return None if failed else self._buffer[0 : length[0]]
+
+    def protect_rtp(self, datagram: bytes) -> bytes | None:
+        """The protected RTP datagram; None if it is too short or too long for one."""
+        size = len(datagram)
+        if size > MAX_DATAGRAM_BYTES:
+            return None
+        length = self._length
+        length[0] = size
+        self._buffer[0:size] = datagram
+        failed = lib.srtp_protect(self._state, self._room, length)
+        return None if failed else self._buffer[0 : length[0]]
 
     def unprotect(self, datagram: bytes) -> bytes | None:
         """The RTP or RTCP datagram; None if it is not authentic, came before, or is too long."""

@@ -9,15 +9,13 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable
-from typing import Any, cast
 
 from aiortc.sdp import MediaDescription
 
 from ..engine.rtp_wire import is_rtcp
 from ..errors import InvalidStateError, NegotiationError, TransportError
 from .base import PlainLine, SignalledTransport, TransportState
-
-Address = tuple[str, int]
+from .ports import Address, Port, open_port
 
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Room in the kernel for a burst of video while the loop is busy."""
@@ -46,17 +44,15 @@ class UdpTransport(SignalledTransport):
         self._port_range = port_range
         self._remote: Address | None = None
         self._remote_rtcp: Address | None = None
-        self._ports: list[_Port] = []
+        self._ports: list[Port] = []
 
     async def open(self, *, offering: bool = True) -> None:
         sockets = _bind_ports(self.host, self._port_range, self.mux)
         self.local, self.local_rtcp = sockets[0].getsockname()[:2], sockets[-1].getsockname()[:2]
-        loop = asyncio.get_running_loop()
-        self._time = loop.time
+        self._time = asyncio.get_running_loop().time
         try:
             for sock in sockets:
-                _, port = await loop.create_datagram_endpoint(lambda: _Port(self), sock=sock)
-                self._ports.append(port)
+                self._ports.append(await open_port(sock, self._arrived))
         except BaseException:
             for sock in sockets[len(self._ports) :]:
                 sock.close()
@@ -99,17 +95,25 @@ class UdpTransport(SignalledTransport):
             raise NegotiationError(f"the far end's port {port} is not in 1..65535")
 
     def send(self, datagram: bytes) -> None:
-        rtcp = is_rtcp(datagram)
-        address = self._remote_rtcp if rtcp else self._remote
-        if address is None or not self._ports:
-            self.counters.unsent += 1
-            return
-        self.counters.sent += 1
-        self.counters.sent_bytes += len(datagram)
-        if not self._lost():
-            self._ports[-1 if rtcp else 0].transport.sendto(datagram, address)
+        if is_rtcp(datagram):
+            self._send(datagram, -1, self._remote_rtcp)
+        else:
+            self._send(datagram, 0, self._remote)
 
-    def _arrived(self, data: bytes, addr: tuple[Any, ...]) -> None:
+    def send_rtp(self, datagram: bytes) -> None:
+        self._send(datagram, 0, self._remote)
+
+    def _send(self, datagram: bytes, port: int, address: Address | None) -> None:
+        counters, ports = self.counters, self._ports
+        if address is None or not ports:
+            counters.unsent += 1
+        elif (self.loss is not None and self._lost()) or ports[port].sendto(datagram, address):
+            counters.sent += 1
+            counters.sent_bytes += len(datagram)
+        else:
+            counters.unsent += 1
+
+    def _arrived(self, data: bytes, addr: Address) -> None:
         if self.loss is not None and self._lost():
             return
         counters, size = self.counters, len(data)
@@ -129,26 +133,9 @@ class UdpTransport(SignalledTransport):
         self.state = TransportState.CLOSED
         ports, self._ports = self._ports, []
         for port in ports:
-            port.transport.close()
+            port.close()
         for port in ports:
             await port.gone
-
-
-class _Port(asyncio.DatagramProtocol):
-    """One bound UDP port; `gone` is done when its socket is closed."""
-
-    transport: asyncio.DatagramTransport
-
-    def __init__(self, owner: UdpTransport) -> None:
-        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.datagram_received = owner._arrived  # type: ignore[method-assign]  # saves a call
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.DatagramTransport, transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.gone.done():
-            self.gone.set_result(None)
 
 
 def _bind_ports(host: str, port_range: tuple[int, int] | None, mux: bool) -> list[socket.socket]:

@@ -20,7 +20,8 @@ from aiortc.sdp import MediaDescription
 from ..errors import ConnectTimeoutError, InvalidStateError, NegotiationError, TransportError
 from ..model import CallSettings, GoneReason
 from .base import Loss, SignalledTransport, TransportState, WebRtcLine
-from .ice import Address, IceAgent, Stock
+from .ice import IceAgent, Stock
+from .ports import Address
 from .srtp import Srtp
 
 CERTIFICATE_SPARE_LIFE = datetime.timedelta(days=7)
@@ -160,18 +161,21 @@ class WebRtcTransport(SignalledTransport):
             self._media_arrived(*self._early.popleft())
 
     def send(self, datagram: bytes) -> None:
-        srtp, pair = self._srtp_out, self._ice.pair
-        protected = None if srtp is None else srtp.protect(datagram)
-        if protected is None or pair is None:  # not connected, or too long for one datagram
-            self.counters.unsent += 1
-            return
-        try:
-            pair.protocol.transport.sendto(protected, pair.remote_addr)
-        except Exception:  # the socket is gone
-            self.counters.unsent += 1
-            return
-        self.counters.sent += 1
-        self.counters.sent_bytes += len(protected)
+        srtp = self._srtp_out
+        self._send(None if srtp is None else srtp.protect(datagram))
+
+    def send_rtp(self, datagram: bytes) -> None:
+        srtp = self._srtp_out
+        self._send(None if srtp is None else srtp.protect_rtp(datagram))
+
+    def _send(self, protected: bytes | None) -> None:
+        counters = self.counters
+        # Without: not connected, or too long for one datagram.
+        if protected is not None and self._ice.send(protected):
+            counters.sent += 1
+            counters.sent_bytes += len(protected)
+        else:
+            counters.unsent += 1
 
     def impair(self, loss: Loss | None) -> None:
         """Lose all datagrams of this transport alike: media, DTLS and STUN."""
