@@ -82,7 +82,7 @@ class G711Encoder(WaveformEncoder):
         return self._codes if self.rate_hz == RATE_HZ and not self.joins else None
 
     def _code(self, samples: Samples) -> bytes:
-        return self._codes[samples.view(np.uint16)].tobytes()
+        return self._codes.take(samples.view(np.uint16)).tobytes()
 
 
 class G711Decoder(WaveformDecoder):
@@ -95,4 +95,4 @@ class G711Decoder(WaveformDecoder):
     def _decode(self, payload: bytes) -> Samples:
         if not payload:
             raise MediaError("no G.711 payload is empty")
-        return self._values[np.frombuffer(payload, np.uint8)][:, np.newaxis]
+        return self._values.take(np.frombuffer(payload, np.uint8))[:, np.newaxis]

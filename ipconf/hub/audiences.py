@@ -7,7 +7,7 @@ sent what their lead is. Whoever comes to differ goes alone, and follows again w
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Container, Hashable
 
 from ..engine.hearing import Hearing
 from .call_legs import CallLeg
@@ -42,9 +42,12 @@ class Audiences:
                 self.part(lead)
         return [leg for leg in self._apart if leg.hears]
 
-    def gather(self) -> None:
-        """Let those who have become alike follow one of them; after each tick."""
-        for leg in tuple(self._apart):
+    def gather(self, speaking: Container[Leg]) -> None:
+        """Let those who have become alike follow one of them; after each tick.
+
+        Who is speaking hears what nobody else does.
+        """
+        for leg in [leg for leg in self._apart if leg not in speaking]:
             if not isinstance(leg, CallLeg) or leg.outlet.leads is not None:
                 continue
             kind = self._kind(leg)
@@ -91,7 +94,7 @@ class Audiences:
 
     def _kind(self, leg: CallLeg) -> Hashable | None:
         """Legs of one kind may follow each other; None for one that has to go alone."""
-        if any(voice.awake for voice in leg.voices.values()) or not self._hearing.is_plain(leg):
+        if not self._hearing.is_plain(leg):
             return None
         kind = leg.outlet.kind
         return None if kind is None or leg.row is None else (self._hearing.place(leg), kind)

@@ -21,7 +21,7 @@ from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from ..pipelines.mix_minus import Room
 from ..ticker import AUDIO_TICKS
 from .audiences import Audiences
-from .call_legs import CallLeg, LegOutlet, Said, Tails
+from .call_legs import CallLeg, Said, Tails
 from .encoders import EncoderPool, Job
 from .legs import Leg
 from .local_legs import LocalLeg
@@ -39,6 +39,7 @@ REST_AFTER_TICKS = 150
 """After 1.5 s in which nobody talks a room is sent nothing any more ..."""
 REST_TICKS = 40
 """... but a packet in 0.4 s, as Opus does in its pauses, to keep ways through firewalls open."""
+UNHEARD_TICKS = REST_TICKS * (1 + REST_AFTER_TICKS // REST_TICKS)
 
 _SILENCE = np.zeros((AUDIO_FRAME_SAMPLES, 1), np.int16)
 
@@ -118,9 +119,9 @@ class AudioBridge:
         jobs: list[Job] = []
         said: list[Said] = []
         for mixed in mixes:
-            for job in self._jobs(mixed, due, number):
-                jobs.append(job)
-                said.append(mixed.said)
+            more = self._jobs(mixed, due, number)
+            jobs += more
+            said += [mixed.said] * len(more)
         begins = number // AUDIO_TICKS * AUDIO_FRAME_SAMPLES
         self.encoders.begin_turn()
         encoded = self.encoders.encode_all(jobs, begins)
@@ -135,7 +136,7 @@ class AudioBridge:
         for arrived in self._hearing.arrive():
             if isinstance(arrived, Leg):
                 arrived.row = None  # it comes to hear others: fade in
-        self.audiences.gather()
+        self.audiences.gather({voice.leg for voice in self._awake})
         if number % ADAPT_TICKS == 0:
             self.encoders.adapt(self.mixes, self._spare(now))
 
@@ -172,24 +173,21 @@ class AudioBridge:
             return voice.number in last
         return self._hearing.is_in(voice, room)
 
-    def _jobs(self, mixed: Mixed, due: float, number: int) -> Iterable[Job]:
+    def _jobs(self, mixed: Mixed, due: float, number: int) -> list[Job]:
         """What is to be encoded so that the legs of a mix hear it; those here do at once."""
-        encodings: dict[tuple[object, object], list[CallLeg]] = {}
+        hearers: dict[Hashable, list[CallLeg]] = {}
         for leg in mixed.legs:
             if isinstance(leg, CallLeg):
-                key = leg.outlet.encoder_key(mixed.change, number)
-                encodings.setdefault(key, []).append(leg)
+                key = leg.outlet.encoder_key(mixed.room, mixed.row, mixed.change, number)
+                hearers.setdefault(key, []).append(leg)
             elif isinstance(leg, LocalLeg):
                 leg.hear(mixed.block, due)
-        for (encoding, moving), hearers in encodings.items():
-            # Packets that do not end with the tick are for one leg alone.
-            apart = isinstance(encoding, LegOutlet)
-            who = encoding if apart else (mixed.room, moving or mixed.row, encoding)
-            yield Job(who, hearers, mixed.block)
+        return [Job(key, legs, mixed.block) for key, legs in hearers.items()]
 
     def _rests(self, room: str, number: int) -> bool:
         """Whether nothing is sent into a room now, because nobody has talked there for a while."""
-        quiet = number - self._sounded.setdefault(room, number)
+        # Where nobody has talked yet it is as if they had some time ago.
+        quiet = number - self._sounded.setdefault(room, number - UNHEARD_TICKS)
         return quiet > REST_AFTER_TICKS and quiet % REST_TICKS >= AUDIO_TICKS
 
     def _spare(self, now: float) -> float:

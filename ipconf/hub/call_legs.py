@@ -217,18 +217,20 @@ class LegOutlet(PacketSource):
         ways = (*self.followers.values(), self.outlet)
         return max(0.0 if way is None else way.reported_loss for way in ways)
 
-    def encoder_key(self, change: object, number: int) -> tuple[object, object]:
-        """Which encoder is to be used in a tick: of which encoding, and for whose change.
+    def encoder_key(self, room: str, row: object, change: object, number: int) -> Hashable:
+        """Which encoder is to be used in a tick for the mix of that row.
 
         Who comes to a mix that others hear already has an encoder of their own while it changes,
-        and one tick longer: then both have encoded the same, and the switch is not heard.
+        and one tick longer: then both have encoded the same, and the switch is not heard. Packets
+        that do not end with the tick are for one leg alone.
         """
         if change is not None:
             self.moving = (change, number + AUDIO_TICKS)
         elif self.moving is not None and number > self.moving[1]:
             self.moving = None
-        which = self if self.apart else self.encoding
-        return which, None if self.moving is None else self.moving[0]
+        if self.apart:
+            return self
+        return room, row if self.moving is None else self.moving[0], self.encoding
 
     # -- following
 

@@ -50,7 +50,8 @@ class Codes:
         made = self._made.get(id(table))
         if made is None:
             blocks = np.stack([with_channels(job.block, 1)[:, 0] for job in self._jobs])
-            made = [row.tobytes() for row in table[blocks.view(np.uint16)]]
+            coded, size = table.take(blocks.view(np.uint16)).tobytes(), blocks.shape[1]
+            made = [coded[at : at + size] for at in range(0, len(coded), size)]
             self._made[id(table)] = made
         return made[place]
 
