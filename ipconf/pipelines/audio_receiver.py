@@ -17,11 +17,14 @@ from ..engine.speakers import level_of
 from ..errors import MediaError
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from .audio_formats import AudioFormats
-from .time_scaling import MAX_SHIFT_S, STRETCHABLE_S, shrink, stretch
+from .time_scaling import MAX_SHIFT_S, MIN_SHIFT_S, STRETCHABLE_S, shrink, stretch
 
-SHRINK_ABOVE_S = 0.025
+SHRINK_ABOVE_S = 0.020
 """Delay that is not needed, from which on sound is shrunk; quiet moments are shrunk earlier."""
 SHRINK_QUIET_ABOVE_S = 0.015
+HELD_ABOVE_S = 2 * MIN_SHIFT_S
+"""What is left of a packet is such a delay, too, as the next one is pulled with it in any case."""
+HELD_QUIET_ABOVE_S = MIN_SHIFT_S
 QUIET_LEVEL = 50
 """-50 dBov and less is between the words."""
 SHRINK_FAST_ABOVE_S = 0.060
@@ -37,6 +40,8 @@ SCALE_PERIOD_TICKS = 5
 SCALE_PERIOD_FAST_TICKS = 2
 """... or 40 ms if there is much to shrink."""
 
+SKIPS = 2
+"""The delay is so long that packets are to be skipped."""
 FAILING_PAYLOADS = 50
 """So many payloads in succession that make no sound, a second of them, are no accident."""
 
@@ -86,7 +91,8 @@ class AudioReceiver:
         self._hold_back = HoldBack()
         self._held = _NOTHING
         self._playing = False
-        self._unbalanced_since: float | None = None
+        self._balance = 0
+        self._balance_since = 0.0
         self._ticks_since_scaling = 0
         self._decoded = self._decode_errors = 0
         self._errors_in_a_row = 0
@@ -245,30 +251,45 @@ class AudioReceiver:
         """Shrink or stretch the sound if its delay has been wrong for some time."""
         self._ticks_since_scaling += 1
         surplus = self._buffer.surplus_s
-        if STRETCH_BELOW_S <= surplus <= SHRINK_QUIET_ABOVE_S or not self._buffer.playing:
-            self._unbalanced_since = None
+        # Of longer packets something is held in any case, until the next one comes.
+        even = self._buffer.span == AUDIO_FRAME_SAMPLES
+        held_s = (len(samples) - self._frame_samples) / self._rate_hz if even else 0.0
+        balance = self._judge(surplus, held_s)
+        if balance != self._balance:
+            self._balance, self._balance_since = balance, now
+        if not balance or now - self._balance_since < PERSISTENCE_S:
             return samples
-        if self._unbalanced_since is None:
-            self._unbalanced_since = now
-        if now - self._unbalanced_since < PERSISTENCE_S:
-            return samples
-        if surplus > CATCH_UP_ABOVE_S:
+        if balance == SKIPS:
             self._buffer.catch_up(now)
         fast = surplus > SHRINK_FAST_ABOVE_S
         if self._ticks_since_scaling < (SCALE_PERIOD_FAST_TICKS if fast else SCALE_PERIOD_TICKS):
             return samples
-        return self._shrink(samples, now) if surplus > 0 else self._stretch(samples)
+        return self._shrink(samples, held_s, now) if balance > 0 else self._stretch(samples)
 
-    def _shrink(self, samples: NDArray[np.int16], now: float) -> NDArray[np.int16]:
-        if self._buffer.surplus_s < SHRINK_ABOVE_S and level_of(samples) < QUIET_LEVEL:
-            self._ticks_since_scaling = 0  # listening for a quiet moment costs something, too
-            return samples
-        while len(samples) < self._frame_samples + round(MAX_SHIFT_S * self._rate_hz):
+    def _judge(self, surplus: float, held_s: float) -> int:
+        """What the delay is: 0 right, -1 too short, 1 too long, SKIPS much too long."""
+        if not self._buffer.playing:
+            return 0
+        if surplus < STRETCH_BELOW_S:
+            return -1
+        if surplus > CATCH_UP_ABOVE_S:
+            return SKIPS
+        return int(surplus > SHRINK_QUIET_ABOVE_S or held_s >= HELD_QUIET_ABOVE_S)
+
+    def _shrink(self, samples: NDArray[np.int16], held_s: float, now: float) -> NDArray[np.int16]:
+        loud = level_of(samples) < QUIET_LEVEL
+        longest_s = MAX_SHIFT_S
+        if self._buffer.surplus_s <= (SHRINK_ABOVE_S if loud else SHRINK_QUIET_ABOVE_S):
+            longest_s = min(held_s, MAX_SHIFT_S)
+            if held_s < (HELD_ABOVE_S if loud else HELD_QUIET_ABOVE_S):
+                self._ticks_since_scaling = 0  # listening for a quiet moment costs something, too
+                return samples
+        while len(samples) < self._frame_samples + round(longest_s * self._rate_hz):
             more = self._next(now, AUDIO_FRAME_SAMPLES) if self._buffer.ready else None
             if more is None:
                 return samples
             samples = _join(samples, more)
-        shorter = shrink(samples, self._rate_hz)
+        shorter = shrink(samples, self._rate_hz, longest_s)
         self._ticks_since_scaling = 0
         self._shrunk += (len(samples) - len(shorter)) * self._step
         return shorter

@@ -27,10 +27,12 @@ _GOOD_ENOUGH = 0.9
 """Of all places nearly as alike as the best, the one that changes the length most is taken."""
 
 
-def shrink(samples: NDArray[np.int16], rate_hz: int = AUDIO_RATE_HZ) -> NDArray[np.int16]:
-    """The sound without 5 to 20 ms of its beginning; at least 25 ms long."""
+def shrink(
+    samples: NDArray[np.int16], rate_hz: int = AUDIO_RATE_HZ, longest_s: float = MAX_SHIFT_S
+) -> NDArray[np.int16]:
+    """The sound without 5 ms to `longest_s` of its beginning; at least 5 ms longer than that."""
     fade = round(FADE_S * rate_hz)
-    shift = _most_alike(samples, round(MAX_SHIFT_S * rate_hz), rate_hz)
+    shift = _most_alike(samples, round(longest_s * rate_hz), rate_hz)
     joint = _cross_fade(samples[:fade], samples[shift : shift + fade])
     return np.concatenate((joint, samples[shift + fade :]))
 
