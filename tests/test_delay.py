@@ -5,10 +5,13 @@ import random
 import pytest
 from audio_lab import (
     BLOCK,
+    OPUS,
     RATE,
     TICKS_PER_BYTE,
     Played,
     Source,
+    listen,
+    opus_payloads,
     play,
     schedule,
     ticks,
@@ -17,6 +20,8 @@ from audio_lab import (
 from ipconf.engine.delay import MARGIN_S, MAX_TARGET_S, MIXER, TELEPHONE, DelayEstimator
 from ipconf.engine.jitter import AudioJitterBuffer
 from ipconf.model import AUDIO_FRAME_S
+from ipconf.pipelines.audio_receiver import AudioReceiver
+from ipconf.ticker import MAX_CATCH_UP_TICKS, TICK_S
 
 SECOND = 50
 """Packets of 20 ms."""
@@ -139,6 +144,25 @@ def test_a_program_that_stood_still_has_no_late_network(lasts_s):
     buffer, worst = stands_still(5.0, lasts_s, ticks_too=True)
     assert worst <= MIXER.least_s + AUDIO_FRAME_S
     assert buffer.concealed == buffer.late == buffer.discarded == 0
+
+
+@pytest.mark.parametrize("lasts_s", [0.06, 0.3, 1.0])
+def test_the_delay_is_back_2_seconds_after_the_program_stood_still(lasts_s):
+    ends = 5.0 + lasts_s
+    made_good = ends - MAX_CATCH_UP_TICKS * TICK_S
+    when = [
+        ends if 5.0 <= due < ends else due
+        for due in ticks(0, 10)
+        if not 5.0 <= due < made_good - 1e-6
+    ]
+    arrivals = [
+        (ends if 5.0 < at < ends else at, packet)
+        for at, packet in schedule(Source(payloads=opus_payloads()), 10 * SECOND)
+    ]
+    played = listen(AudioReceiver((OPUS,), MIXER), arrivals, when)
+    before = played.worst_delay(4, 5)
+    assert played.worst_delay(ends, ends + 0.3) > before + 0.01  # there was something to work off
+    assert played.worst_delay(ends + 2, 9.5) <= before + 0.0155
 
 
 @pytest.mark.parametrize("lasts_s", [0.06, 0.3])
