@@ -37,7 +37,7 @@ class Machine:
 
     @classmethod
     def now(cls) -> Self:
-        """Measured now; takes half a second."""
+        """Measured now; takes a fifth of a second."""
         return cls(os.getloadavg()[0], encode_us(), datagram_us())
 
 

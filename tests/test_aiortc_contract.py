@@ -254,6 +254,33 @@ async def test_an_impossible_port_closes_an_asyncio_socket() -> None:
     loop.set_exception_handler(handler)
 
 
+@scenario()
+async def test_the_user_name_fragment_can_be_set() -> None:
+    """A longer one, by which calls on a shared port are told apart; checks are taken with it."""
+    gatherer = RTCIceGatherer(iceServers=[])
+    gatherer._connection._local_username = name = "0123456789abcdef"
+    assert gatherer.getLocalParameters().usernameFragment == name
+    assert gatherer._connection._valid_username(f"{name}:far")
+
+
+@pytest.mark.parametrize("honest", [True, False])
+@scenario()
+async def test_only_an_authentic_check_is_answered_with_success(honest: bool) -> None:
+    """A shared port takes that answer, on its way out, for a sign that the far end is genuine."""
+    connection = Connection(ice_controlling=False)
+    protocol = StunProtocol(connection)
+    sent: list[bytes] = []
+    sender = SimpleNamespace(sendto=lambda data, addr: sent.append(data))
+    protocol.connection_made(sender)  # type: ignore[arg-type]
+    check = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+    check.attributes["USERNAME"] = f"{connection.local_username}:far"
+    check.attributes["PRIORITY"] = 1
+    check.add_message_integrity(connection.local_password.encode() if honest else b"guessed")
+    assert bytes(check)[:2] == b"\x00\x01" and bytes(check)[8:20] == check.transaction_id
+    protocol.datagram_received(bytes(check), (LOCALHOST, 9))
+    assert [data[:2] for data in sent] == [b"\x01\x01" if honest else b"\x01\x11"]
+
+
 # -- aioice: the path
 
 

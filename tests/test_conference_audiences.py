@@ -89,6 +89,26 @@ async def test_the_others_miss_nothing_when_their_lead_leaves() -> None:
 
 
 @scenario()
+async def test_who_is_sent_nothing_for_a_while_is_left_out() -> None:
+    async with meeting("ABCDE") as there:
+        await listening(there)
+        (lead,) = leads(there)
+        for leg in (lead, next(iter(followers(there)))):
+            assert isinstance(leg, CallLeg)
+            stream = leg.call.stream(AUDIO, CAPTURE)
+            stream.pause()
+            assert leg.outlet.kind is None
+            await eventually(lambda: len(followers(there)) == 2)
+            for name in "BCDE":
+                if there[name].leg is not leg:
+                    await there.hears(name, "A")
+            stream.start()
+            await eventually(lambda: len(followers(there)) == 3)
+            for name in "BCDE":
+                await there.hears(name, "A")
+
+
+@scenario()
 async def test_a_room_with_different_codecs_has_an_audience_for_each() -> None:
     narrow = PLAIN.model_copy(update={"audio_codecs": ("PCMU",)})
     async with meeting("ABCDE", PLAIN, D=narrow, E=narrow) as there:

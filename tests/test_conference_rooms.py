@@ -166,20 +166,23 @@ def test_packets_of_ten_ms_come_in_twos() -> None:
 
 
 @pytest.mark.parametrize("rates", [(8_000, 48_000), (48_000, 8_000)])
-def test_a_conference_that_changes_its_rate_does_not_click(rates: tuple[int, int]) -> None:
-    """Whatever the delays of the filters on the way."""
+@pytest.mark.parametrize("moves", [False, True])
+def test_a_conference_that_changes_its_rate_does_not_click(
+    rates: tuple[int, int], moves: bool
+) -> None:
+    """Whatever the delays of the filters, and whether the mix is another from then on."""
     pool, leg, payloads = EncoderPool(), leg_of(PCMA), []
-    wave = np.sin(np.arange(48_000 * 2) / 48_000 * 2 * np.pi * 200) * 8000
+    wave = np.sin(np.arange(48_000 * 2) / 48_000 * 2 * np.pi * 230) * 8000
     for turn in range(80):
         rate_hz = rates[turn >= 41]
         block = wave[turn * 960 : (turn + 1) * 960 : 48_000 // rate_hz].astype(np.int16)
-        job = Job(0, [leg], block[:, np.newaxis])
+        job = Job(moves and turn >= 41, [leg], block[:, np.newaxis])
         ((packet,),) = encode(pool, [job], turn)
         leg.outlet.heard = [*leg.outlet.heard, job.block][-2:]
-        assert packet.timestamp == turn * SLOW_BLOCK
+        assert packet.timestamp == turn * SLOW_BLOCK and len(packet.payload) == SLOW_BLOCK
         payloads.append(packet.payload)
     heard = decoding_table("PCMA")[np.frombuffer(b"".join(payloads), np.uint8)][:, np.newaxis]
-    assert longest_step(heard[400:]) < 1.5 * 8000 * 2 * np.pi * 200 / 8000
+    assert longest_step(heard[400:]) < 1.5 * 8000 * 2 * np.pi * 230 / 8000
 
 
 def test_an_encoder_that_takes_over_goes_on_where_the_other_was() -> None:

@@ -12,18 +12,18 @@ from aiortc.rtp import RtcpPacket as AiortcPacket
 from mixer_lab import Conference, items
 from sessions import AUDIO, OPUS, VIDEO, hear, of_type, rtp, sdes, sent, session
 
+from ipconf.engine.forwarded_person import MAX_CHUNK_OCTETS
 from ipconf.engine.forwarder import (
-    BYE_REPEATS,
     COALESCE_S,
     NEWS_OCTETS,
     NEWS_SHARE,
     PEAK_SHARE,
     RUSH_S,
     SPACING_S,
-    TURN_SHARE,
     UNHEARD_S,
 )
-from ipconf.engine.forwarding import BYES_KEPT, MAX_CHUNK_OCTETS, ForwardedPeople
+from ipconf.engine.forwarding import BYES_KEPT, ForwardedPeople
+from ipconf.engine.forwarding_turns import BYE_REPEATS, TURN_SHARE
 from ipconf.engine.outputs import SourceGone, SourceHeard, Transmit
 from ipconf.engine.rtcp_timing import MIN_INTERVAL_S
 from ipconf.engine.rtcp_wire import (
@@ -169,6 +169,24 @@ def test_a_join_a_change_and_a_bye_are_told_within_a_tenth_of_a_second() -> None
     assert [type(p) for p in packets] == [ReceiverReport, SourceDescription, Goodbye]
     assert packets[0].ssrc == packets[1].chunks[0].ssrc == leg.ssrc
     assert packets[2] == Goodbye((1001,), "supper")
+
+
+def test_news_is_packed_once_for_all_legs_but_those_of_whom_it_is() -> None:
+    people = filled(3)
+    legs = {key: settled(people, key=key) for key in ("c", "a", "b", "d")}
+    for number, key in enumerate(("a", "a", "b")):
+        people.put(2000 + number, items(f"new {number}"), {}, key, 10.0)
+    told = {}
+    for key, leg in legs.items():
+        leg.sent.clear()
+        ((_, packets),) = [(at, packets) for at, packets in leg.run(10.09) if at > 10.079]
+        told[key] = set(chunks(packets, leg.ssrc))
+    everybody = {2000, 2001, 2002}
+    assert told == {"a": {2002}, "b": {2000, 2001}, "c": everybody, "d": everybody}
+    (page,) = people.pages.values()
+    assert all(leg.sent[-1][1].endswith(page.packets) for key, leg in legs.items() if key in "cd")
+    people.put(2000, items("new 0", LOC="here"), {}, "a", 11.0)
+    assert not people.pages
 
 
 def test_what_does_not_change_anything_is_no_news() -> None:
@@ -532,8 +550,9 @@ def test_misuse_is_refused() -> None:
         people.put(1000, items("thief"), {}, HERE, 0.0)
     assert (len(people), 1000 in people, 5 in people) == (1, True, False)
     leg = Leg(people)
+    leg.session.forward(people, HERE, leg._wake, 0.0)  # it goes on
     with pytest.raises(ConfigurationError, match="already"):
-        leg.session.forward(people, HERE, leg._wake, 0.0)
+        leg.session.forward(filled(1), HERE, leg._wake, 0.0)
     leg.session.leave("", 1.0)
     with pytest.raises(ClosedError):
         leg.session.forward(people, HERE, leg._wake, 1.0)

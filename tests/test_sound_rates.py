@@ -23,7 +23,7 @@ from ipconf.pipelines.time_scaling import MAX_SHIFT_S, MIN_SHIFT_S, shrink, stre
 PCMU, PCMA = CODEC_FORMATS["PCMU"][0], CODEC_FORMATS["PCMA"][0]
 G722, OPUS = CODEC_FORMATS["G722"][0], CODEC_FORMATS["opus"][0]
 SLOW_BLOCK = SLOW // 50
-VOICE_HZ = 200.0
+VOICE_HZ = 230.0
 STEEPEST = 8000 * 2 * np.pi * VOICE_HZ / SLOW
 
 
@@ -114,6 +114,10 @@ def test_a_rate_may_change_while_it_plays() -> None:
     assert after.empty == 0 and receiver.stats().concealed_s == 0
     assert {block.shape for block in after.blocks} == {(BLOCK, 1)}
     assert receiver.rate_hz == RATE
+    # It goes on where it was, or as far before that as the filter's delay.
+    ends = before.blocks[-1][[-17, -1], 0].astype(int)
+    assert np.abs(ends - after.blocks[0][0, 0]).min() < 1.5 * STEEPEST
+    assert longest_step(after.sound()[:BLOCK]) < 1.5 * STEEPEST * SLOW / RATE
     for played, rate_hz in ((before, SLOW), (after, RATE)):
         heard = played.sound()[rate_hz // 2 :]
         assert level_db(heard) == pytest.approx(level_db(tone(1.0, VOICE_HZ)), abs=0.6)
@@ -205,7 +209,7 @@ def test_a_sender_changes_its_rate_without_a_gap_or_a_click(ptime_ms, rates) -> 
     sender = AudioSender(PCMU, 0, 500, wishes=AudioWishes(ptime_ms=ptime_ms))
     sound, sent = tone(2.0, VOICE_HZ), []
     for index in range(len(sound) // BLOCK):
-        rate_hz = rates[index >= 51]
+        rate_hz = rates[index >= 49]
         block = np.ascontiguousarray(sound[index * BLOCK :][:BLOCK][:: RATE // rate_hz])
         sender.rate_hz = rate_hz
         sent += sender.push(block)

@@ -119,6 +119,7 @@ class CallMedia:
             min_interval_s=settings.rtcp_min_interval_s or default_interval_s,
             member_timeout_s=settings.member_timeout_s,
             unicast=True,
+            single_chunk_sdes=webrtc,  # plain aiortc, which needs it, speaks nothing else
             reduced_size=negotiator.reduced_size,
             unix_offset_s=self._unix_offset_s,
         )

@@ -53,6 +53,11 @@ class Concealer:
         self._offset = np.zeros(channels, np.float32)
         self._lost = 0
 
+    @property
+    def latest(self) -> Samples:
+        """The piece of sound that came last."""
+        return self._pieces[-1]
+
     def received(self, samples: Samples) -> Samples:
         """Take decoded sound; the same, faded in if something was concealed before it."""
         if self._loop is not None:

@@ -36,6 +36,13 @@ class G722Encoder(WaveformEncoder):
         self._context = context
         self._pts = 0
 
+    def prime(self, samples: Samples) -> None:
+        """As of every encoder; this one adapts to what it encodes, so it does encode them."""
+        if len(samples) == self.frame_samples:
+            self.encode(samples)
+        else:
+            super().prime(samples)
+
     def _code(self, samples: Samples) -> bytes:
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate = RATE_HZ

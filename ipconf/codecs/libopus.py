@@ -50,6 +50,7 @@ _SET_DTX = 4016
 _SET_SIGNAL = 4024
 _SIGNAL_VOICE = 3001
 _BANDWIDTH_NARROWBAND = 1101
+_AS_IT_IS, _FROM_REDUNDANCY = c_int(0), c_int(1)
 
 
 def _candidates() -> list[str]:
@@ -221,7 +222,7 @@ class LibOpusDecoder(AudioDecoder):
         self._decode = library.opus_decode
         self.channels = channels
         room = np.empty((MAX_PACKET_SAMPLES, channels), np.int16)
-        self._room, self._address = room, room.ctypes.data  # asking for it takes longer
+        self._room, self._address = room, c_void_p(room.ctypes.data)  # asking for it takes longer
 
     def decode(self, payload: bytes) -> Samples:
         """The sound of one payload, (n, channels); MediaError if it is no Opus."""
@@ -229,7 +230,9 @@ class LibOpusDecoder(AudioDecoder):
         if not expected:
             raise MediaError(f"a payload of {len(payload)} bytes is no Opus packet")
         self.comforting = len(payload) <= MAX_PAUSE_BYTES
-        count = self._decode(self._state, payload, len(payload), self._address, expected, 0)
+        count: int = self._decode(
+            self._state, payload, len(payload), self._address, expected, _AS_IT_IS
+        )
         if count != expected:
             _check(self._library, "decode", count)
         return self._room[:count].copy()
@@ -253,7 +256,7 @@ class LibOpusDecoder(AudioDecoder):
             len(following) if following else 0,
             self._address,
             min(steps, MAX_PACKET_SAMPLES),
-            1 if following else 0,
+            _FROM_REDUNDANCY if following else _AS_IT_IS,
         )
         if count < 0 and following:
             return self._fill(None, samples)

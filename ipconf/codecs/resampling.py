@@ -73,6 +73,10 @@ class RateConverter:
         self._same = self._up == self._down
         self.delay_s = 0.0 if self._same else ZERO_CROSSINGS / min(from_hz, to_hz)
 
+    def settle(self, sample: Samples) -> None:
+        """Begin as if this sample, (channels,), had been there for ever: without a step."""
+        self._held[:] = sample[:, np.newaxis]
+
     def convert(self, samples: Samples) -> Samples:
         """What can be made of `samples` and those before."""
         if self._same:

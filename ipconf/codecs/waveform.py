@@ -57,8 +57,9 @@ class WaveformEncoder(AudioEncoder):
         if len(samples) * BLOCKS_PER_S == self._rate_hz:
             self._converter.convert(samples)
             self._joint = None
-        elif self._joint is None:
-            self._joint = samples[-1]
+        else:
+            other = RateConverter(len(samples) * BLOCKS_PER_S, self._own_hz, self.channels)
+            self._joint = other.convert(samples)[-1]
 
     @property
     def bitrate_bps(self) -> int:
@@ -71,6 +72,8 @@ class WaveformEncoder(AudioEncoder):
     def encode(self, samples: Samples) -> bytes:
         """One payload for (frame_samples, channels) samples."""
         self.check(samples)
+        if self._joint is not None:
+            self._converter.settle(samples[0])
         slow = self._converter.convert(samples)
         if self._joint is not None:
             slow = _joined(self._joint, slow, int(JOINT_S * self._own_hz))
@@ -102,6 +105,7 @@ class WaveformDecoder(AudioDecoder):
         if value != self._rate_hz:
             self._rate_hz = value
             self._converter = RateConverter(self._own_hz, value, self.channels)
+            self._converter.convert(self._concealer.latest)
 
     def decode(self, payload: bytes) -> Samples:
         """The sound of one payload; MediaError if it is none of this codec."""

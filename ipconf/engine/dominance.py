@@ -106,14 +106,19 @@ class DominantSpeaker:
         """Who has the floor, or in silence had it last; None before anybody, and if they left."""
         return self._dominant
 
-    def level(self, key: Hashable, level: int, now: float) -> None:
-        """A level of somebody's sound: the hot path, which costs most for who talks."""
+    def level(self, key: Hashable, level: int, now: float) -> bool:
+        """A level of somebody's sound: the hot path, which costs most for who talks.
+
+        Whether it stands out of their noise.
+        """
         try:
             person = self._people[key]
         except KeyError:
             person = self._people[key] = SpeechActivity(now)
-        if person.take(level, now):
-            self._recent[key] = person
+        if not person.take(level, now):
+            return False
+        self._recent[key] = person
+        return True
 
     def forget(self, key: Hashable) -> None:
         """Somebody left; whether they were ever heard does not matter."""

@@ -8,10 +8,11 @@ is said again, and a session remembers positions only, however many people there
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
-from .forwarding import ForwardedPeople, Wake
+from .forwarded_person import ForwardedPerson
+from .forwarding import ForwardedPeople, Page, Wake
+from .forwarding_turns import Turns
 from .local_sources import LocalSources
 from .members import Members
 from .rtcp_packing import ByePacker, ChunkPacker
@@ -32,17 +33,6 @@ NEWS_OCTETS = 40_000
 """News that may go beyond `NEWS_SHARE` after a pause: some 400 people described."""
 NEWS_SHARE = 0.2
 """Share of the RTCP bandwidth for news in the long run."""
-TURN_SHARE = 0.4
-"""Share of the RTCP bandwidth for what regular reports say of others."""
-TURN_OCTETS = 1200
-"""Octets of that share that are kept for later: a report holds no more."""
-NEWS_REPEATS = (1, 2)
-"""Which of the regular reports after it say again that somebody joined or changed."""
-BYE_REPEATS = (1, 2, 4, 8, 16, 32)
-"""Which say again that somebody left: nothing else takes them from the far end's list."""
-
-SETTLED_REPORTS = 4
-"""Regular reports after news that come as often as they may; later ones need not."""
 
 
 class Forwarder:
@@ -57,13 +47,10 @@ class Forwarder:
         "_free_at",
         "_greet_at",
         "_last_untold",
-        "_marks",
         "_members",
         "_news",
         "_news_told",
         "_peak_octets_per_s",
-        "_round",
-        "_serial",
         "_single",
         "_speaker",
         "_ssrc",
@@ -94,7 +81,7 @@ class Forwarder:
         self._single = config.single_chunk_sdes
         self._peak_octets_per_s = config.bandwidth_bps / 8 * PEAK_SHARE
         self._news = Allowance(timer.rtcp_octets_per_s * NEWS_SHARE, NEWS_OCTETS, now)
-        self._turns = Allowance(timer.rtcp_octets_per_s * TURN_SHARE, TURN_OCTETS, now)
+        self._turns = Turns(people, leg, config, timer, now)
         self._free_at = now
         self._news_told = people.news.end
         self._byes_told = people.byes.end
@@ -102,9 +89,6 @@ class Forwarder:
         """Under which we told of everybody; 0 while we have not."""
         self._greet_at = now + (COALESCE_S if members.sources else UNHEARD_S)
         self._first_untold = self._last_untold = 0
-        self._serial = 0  # who is next in the rotation, and in which round
-        self._round = 0
-        self._marks = deque([(self._news_told, self._byes_told)], maxlen=max(BYE_REPEATS) + 1)
         self.count_members()
 
     @property
@@ -126,13 +110,6 @@ class Forwarder:
             since = min(since, byes.time_of(self._byes_told))
         return since + COALESCE_S
 
-    @property
-    def settled(self) -> bool:
-        """Whether everybody was described again, and what is new was repeated."""
-        marks = self._marks
-        before = marks[min(SETTLED_REPORTS, len(marks) - 1)]
-        return self._round > 0 and before == (self.people.news.end, self.people.byes.end)
-
     def _next_greeting(self) -> float:
         # Somebody new has missed what was told, and under another SSRC we are another mixer.
         if self._ssrc and self._ssrc != self._speaker.ssrc:
@@ -148,10 +125,9 @@ class Forwarder:
         if self._next_greeting() < math.inf:
             self._greet()
         byes = self._next_byes(room)
-        chunks = ChunkPacker(room - len(byes), single=self._single)
-        if self._add_news(chunks):
-            self._add_untold(chunks)
-        packets = chunks.packets() + byes
+        page = self._next_page(room - len(byes))
+        self._news_told, self._first_untold = page.news_told, page.first_untold
+        packets = page.packets + byes
         if packets:
             octets = len(packets) + LOWER_LAYER_OCTETS
             pause_s = RUSH_S if self._next_telling() == math.inf else SPACING_S
@@ -159,7 +135,7 @@ class Forwarder:
             self._free_at = now + pause_s
         if self._next_telling() == math.inf:
             self.people.wake_at_news(self, self._wake)
-        self.described = len(chunks)
+        self.described = page.described
         return packets
 
     def _greet(self) -> None:
@@ -168,7 +144,7 @@ class Forwarder:
         self._members.greeted()
         self._first_untold, self._last_untold = 0, self.people.next_serial
         self._news_told = self.people.news.end
-        self._serial = self._round = 0
+        self._turns.begin()
 
     def _next_byes(self, room: float) -> bytes:
         packer = ByePacker(room)
@@ -181,81 +157,56 @@ class Forwarder:
         self._byes_told = people.byes.end
         return packer.packets()
 
-    def _add_news(self, chunks: ChunkPacker) -> bool:
+    def _next_page(self, room: float) -> Page:
+        # Most sessions are told the same at the same time, so that one of them packs it for all.
+        key = (self._news_told, self._first_untold, self._last_untold, room, self._single)
+        page = self.people.pages.get(key)
+        if page is None or self.leg in page.legs:
+            page, for_all = self._pack_page(room)
+            if for_all:
+                self.people.pages[key] = page
+        return page
+
+    def _pack_page(self, room: float) -> tuple[Page, bool]:
+        # -> also whether nobody was left out for being on this leg
+        chunks = ChunkPacker(room, single=self._single)
+        legs: set[Hashable] = set()
+        own = False
+        for position, serial, person in self._waiting():
+            if person.leg == self.leg:
+                own = True
+            elif chunks.add(person.csrc, person.in_full()):
+                legs.add(person.leg)
+            else:
+                reached = position, serial
+                break
+        else:
+            reached = self.people.news.end, self._last_untold
+        return Page(chunks.packets(), len(chunks), frozenset(legs), *reached), not own
+
+    def _waiting(self) -> Iterator[tuple[int, int, ForwardedPerson]]:
+        # Who is to be told of, each after what is told before them.
+        first, last = self._first_untold, self._last_untold
         news = self.people.news
         for position, person in news.between(self._news_told, news.end):
-            if position != person.news_at or person.leg == self.leg:
-                continue  # there is later news of them, or they left
-            if self._first_untold <= person.serial < self._last_untold:
-                continue  # their turn comes
-            if not chunks.add(person.csrc, person.in_full()):
-                self._news_told = position
-                return False
-        self._news_told = news.end
-        return True
-
-    def _add_untold(self, chunks: ChunkPacker) -> None:
-        if self._first_untold >= self._last_untold:
-            return
-        for person in self.people.following(self._first_untold):
-            if person.leg != self.leg and not chunks.add(person.csrc, person.in_full()):
-                self._first_untold = person.serial
-                return
-        self._first_untold = self._last_untold
+            # Of some there is later news, some left, and the turn of others comes.
+            if position == person.news_at and not first <= person.serial < last:
+                yield position, first, person
+        if first < last:
+            for person in self.people.following(first):
+                yield news.end, person.serial, person
 
     def take_turn(self, now: float, room: float) -> bytes:
         """The packets that go along with a regular report."""
-        self.described = 0
-        if not self._ssrc:
-            return b""  # first they are told of everybody
-        room = min(room, self._turns.left(now))
-        self._marks.appendleft((self.people.news.end, self.people.byes.end))
-        byes = self._repeated_byes(room)
-        chunks = ChunkPacker(room - len(byes), single=self._single)
-        self._repeat_news(chunks)
-        self._rotate(chunks)
-        packets = chunks.packets() + byes
-        self._turns.spend(len(packets), now)
-        self.described = len(chunks)
+        # First they are told of everybody.
+        packets = self._turns.take(now, room) if self._ssrc else b""
+        self.described = self._turns.described if packets else 0
         return packets
 
-    def _repeated_byes(self, room: float) -> bytes:
-        packer = ByePacker(room)
-        people, marks = self.people, self._marks
-        for age in (age for age in BYE_REPEATS if age < len(marks)):
-            for _, departure in people.byes.between(marks[age][1], marks[age - 1][1]):
-                if departure.leg != self.leg and departure.csrc not in people:
-                    packer.add(departure.csrc, departure.reason)
-        return packer.packets()
-
-    def _repeat_news(self, chunks: ChunkPacker) -> None:
-        marks = self._marks
-        for age in (age for age in NEWS_REPEATS if age < len(marks)):
-            for position, person in self.people.news.between(marks[age][0], marks[age - 1][0]):
-                if position != person.news_at or person.leg == self.leg:
-                    continue
-                if not chunks.add(person.csrc, person.in_full()):
-                    return
-
-    def _rotate(self, chunks: ChunkPacker) -> None:
-        # Everybody at most once in a report.
-        begin = self._serial
-        if self._rotate_through(begin, math.inf, chunks) and begin:
-            self._serial = 0
-            self._round += 1
-            self._rotate_through(0, begin, chunks)
-
-    def _rotate_through(self, begin: int, end: float, chunks: ChunkPacker) -> bool:
-        leg, turn = self.leg, self._round
-        for person in self.people.following(begin):
-            if person.serial >= end:
-                break
-            # Who has missed the news learns all in the first round.
-            packet = person.in_turn(turn) if turn else person.in_full()
-            if person.leg != leg and not chunks.add(person.csrc, packet):
-                return False
-            self._serial = person.serial + 1
-        return True
+    @property
+    def settled(self) -> bool:
+        """Whether regular reports say nothing that is new to anybody."""
+        return self._turns.settled
 
     def everybody(self) -> list[int]:
         """The CSRCs of all that were told of, for our own BYE (section 6.6)."""

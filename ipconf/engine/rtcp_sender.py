@@ -74,6 +74,8 @@ class RtcpSender:
         if self.leaving:
             raise ClosedError("the session said goodbye; make a new one to tell of others")
         if self._forwarder is not None:
+            if self._forwarder.people is people:
+                return  # it never stopped
             raise ConfigurationError("the session tells of the people of a conference already")
         self._forwarder = Forwarder(
             people, leg, wake, parts.config, parts.local, parts.members, parts.timer, now

@@ -211,7 +211,7 @@ class RtpSession:
         `leave`. `wake` is called from `people.put` and `people.remove` when `next_deadline` may
         have come closer: plan the timer anew then, and after this call.
 
-        `ClosedError` after `leave`, `ConfigurationError` when it forwards people already.
+        `ClosedError` after `leave`, `ConfigurationError` when it forwards others already.
         """
         self._sender.forward(people, leg, wake, now)
 

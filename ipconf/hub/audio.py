@@ -30,7 +30,10 @@ from .voices import Voice
 
 LOUD_LEVEL = 40
 """What is as loud as -40 dBov is heard, whatever it is: steady sounds are no speech, but music,
-tones and engines may be what somebody wants heard. Softer ones are, if they are speech."""
+tones and engines may be what somebody wants heard."""
+SOFT_LEVEL = 55
+"""From here on it is heard if it stands out of the person's noise: words often begin softly, and
+what is speech for certain is well within the word."""
 LOUD_HOLD_S = 0.6
 """So long after it was loud."""
 ADAPT_TICKS = 100
@@ -78,8 +81,8 @@ class AudioBridge:
         """How loud a voice is, 0 (loudest) .. 127, by a packet or a block of it."""
         if self._hearing.quiets and not self._hearing.loudness(voice):
             level = SILENT_LEVEL  # nobody hears it: it has no floor to take
-        self._speakers.level(voice, level, now)
-        if level <= LOUD_LEVEL:
+        stands_out = self._speakers.level(voice, level, now)
+        if level <= LOUD_LEVEL or (stands_out and level <= SOFT_LEVEL):
             self._loud_at[voice] = now
 
     def add(self, leg: Leg) -> None:

@@ -237,7 +237,7 @@ class LegOutlet(PacketSource):
     @property
     def kind(self) -> Hashable:
         """Legs of one kind can be sent the same packets; None while it is like no other."""
-        if self.apart or self.moving is not None or self._sharing is None:
+        if self.outlet is None or self.apart or self.moving is not None or self._sharing is None:
             return None
         return self.encoding, self._sharing
 

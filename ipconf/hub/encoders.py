@@ -92,6 +92,8 @@ class MixEncoder:
         if rate_hz != self._rate_hz:
             self._rate_hz = self._sender.rate_hz = rate_hz
             self._table = None
+        if 0 <= self.used < turn - 1:  # time has passed in which others had their own
+            self._sender.skip((turn - self.used - 1) * AUDIO_FRAME_SAMPLES)
         if turn - self.used > 1 and self.shareable:
             # New, or last used some time ago: it goes on from what the listeners' decoders have.
             self._sender.prime(job.legs[0].outlet.heard)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from typing import NamedTuple
 
 from ..engine.hearing import Hearing
@@ -22,8 +21,6 @@ Row = tuple[tuple[int, float], ...]
 Held = dict[tuple[str, Row], float]
 """The limiter's gains at the end of a tick, by room and row."""
 Sound = tuple[Voice, Samples]
-
-_NOBODY: frozenset[int] = frozenset()
 
 
 class Mixed(NamedTuple):
@@ -64,7 +61,7 @@ class RoomTick:
         loudest = sorted(people.items(), key=lambda pair: pair[1].level)
         self._people = [(v.number, person.csrc, v.level) for person, v in loudest]
         self._loudest = {number for number, _, _ in self._people[:MAX_NAMED]}
-        self._said: dict[frozenset[int], Said] = {}  # by who is not to be named
+        self._said: dict[Row, Said] = {}
         self.held: Held = {}
         """What the limiter holds at the end."""
 
@@ -88,13 +85,17 @@ class RoomTick:
         groups: dict[tuple[Row, Row], list[Leg]] = {}
         mixes: list[Mix] = []
         for leg, after in self._rows(listeners):
-            former, leg.row = leg.row, after
-            before = after if former == after else self._carried(former, after, heard)
-            group = groups.get((before, after))
+            former = leg.row
+            if former == after:
+                before = after = former  # one object, which is compared in no time
+            else:
+                leg.row, before = after, self._carried(former, after, heard)
+            pair = before, after
+            group = groups.get(pair)
             if group is not None:
                 group.append(leg)
                 continue
-            groups[before, after] = [leg]
+            groups[pair] = [leg]
             gain = held.get((room, after)) or held.get((room, former or ()), 1.0)
             placed = self._placed(after)
             mixes.append(Mix(placed if before is after else self._placed(before), placed, gain))
@@ -144,13 +145,14 @@ class RoomTick:
 
     def _named(self, row: Row) -> Said:
         """Who is in the mix: the loudest of those who talk, as far as there is room."""
-        absent = frozenset([number for number, gain in row if not gain])
-        if absent.isdisjoint(self._loudest):
-            absent = _NOBODY  # there is no room for them anyway
-        said = self._said.get(absent)
+        if len(row) == 1 and row[0][0] not in self._loudest:
+            row = ()  # there is no room for its own voice anyway
+        said = self._said.get(row)
         if said is None:
-            there = (named for named in self._people if named[0] not in absent)
-            chosen = list(islice(there, MAX_NAMED))
-            said = Said(tuple(csrc for _, csrc, _ in chosen), tuple(lev for _, _, lev in chosen))
-            self._said[absent] = said
+            absent = {number for number, gain in row if not gain}
+            chosen = self._people[: MAX_NAMED + len(absent)]
+            if absent:
+                chosen = [named for named in chosen if named[0] not in absent][:MAX_NAMED]
+            _, csrcs, levels = zip(*chosen, strict=True) if chosen else ((), (), ())
+            said = self._said[row] = Said(csrcs, levels)
         return said

@@ -114,6 +114,7 @@ class AudioReceiver:
         self._formats.rate_hz = value
         if len(self._held):
             converter = RateConverter(self._rate_hz, value, self._held.shape[1])
+            converter.settle(self._held[0])
             self._held = converter.convert(self._held)
         self._set_rate(value)
 

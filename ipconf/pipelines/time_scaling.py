@@ -57,10 +57,12 @@ def _most_alike(samples: NDArray[np.int16], longest: int, rate_hz: int) -> int:
     fade, shortest = round(FADE_S * rate_hz), round(MIN_SHIFT_S * rate_hz)
     coarse = samples[: longest + fade : step].sum(axis=1, dtype=np.float32)
     template = coarse[: fade // step]
-    places = np.lib.stride_tricks.sliding_window_view(coarse, len(template))
-    places = places[shortest // step :]
-    energy = np.sqrt(np.einsum("ij,ij->i", places, places) * template.dot(template))
-    likeness = places.dot(template) / np.maximum(energy, 1.0)
+    places = coarse[shortest // step :]
+    sums = np.cumsum(np.square(places, dtype=np.float64))
+    energies = sums[len(template) - 1 :].copy()
+    energies[1:] -= sums[: -len(template)]
+    energy = np.sqrt(np.maximum(energies * template.dot(template), 1.0))
+    likeness = np.correlate(places, template, "valid") / energy
     best = float(likeness.max())
     last = int(np.flatnonzero(likeness >= best * _GOOD_ENOUGH)[-1]) if best > 0 else 0
     return shortest + last * step

@@ -1,0 +1,310 @@
+"""Who is in a conference: legs that come and go, the people on them, what becomes of theirs."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from itertools import count
+from typing import TYPE_CHECKING, Any, cast
+
+from ..call import Call
+from ..engine.dominance import DominantSpeaker
+from ..engine.reception import RemoteSource
+from ..errors import (
+    ClosedError,
+    ConferenceFullError,
+    InvalidMediaTypeError,
+    InvalidStateError,
+    InvalidStreamError,
+    NoItemError,
+)
+from ..events import (
+    CallStateChanged,
+    ConferenceLocked,
+    Event,
+    FileCause,
+    LegAdded,
+    LegFailed,
+    LegRemoved,
+    ParticipantEvent,
+    ParticipantLeft,
+    ParticipantTimedOut,
+    TerminalEvent,
+    TextReceived,
+)
+from ..model import CallState, ConferenceSettings, GoneReason, MediaType
+from ..terminals.base import CaptureTerminal, Samples, Terminal
+from ..terminals.packets import Outlet
+from ..ticker import AUDIO_TICKS
+from .announcements import Utterance
+from .attendance import Attendance
+from .audio import AudioBridge
+from .call_legs import CallLeg
+from .controls import Controls, Who
+from .legs import Leg
+from .local_legs import LocalLeg
+from .people import Attendee, Role
+
+if TYPE_CHECKING:
+    from ..conference import Conference
+    from ..msp import MediaServiceProvider
+
+
+class Membership(Controls):
+    """The part of a conference that lets legs in and out."""
+
+    def __init__(self, provider: MediaServiceProvider, settings: ConferenceSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self._provider = provider
+        self._speakers = DominantSpeaker()
+        self.bridge = AudioBridge(self._hearing, self._speakers, settings.max_talkers)
+        self._attendance = Attendance(
+            self._post, provider.identity.cname, settings.max_people_per_leg
+        )
+        self._by_call: dict[Call, CallLeg] = {}
+        self._numbers = count(1)
+        self._announcements: dict[Leg, CaptureTerminal] = {}
+        self._locked = False
+        self._ended = False
+
+    # -- who is there
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        """The calls and local terminals that take part, in the order of their coming."""
+        return tuple(self._legs.values())
+
+    @property
+    def attendees(self) -> tuple[Attendee, ...]:
+        """Everybody present, in the order of their coming."""
+        return self._attendance.people
+
+    @property
+    def locked(self) -> bool:
+        """Whether nobody can join."""
+        return self._locked
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self._ended
+
+    def leg_of(self, call: Call) -> CallLeg:
+        """The leg of a call; NoItemError if it is not in the conference."""
+        if call not in self._by_call:
+            raise NoItemError(f"{call!r} is not in {self.identity}; add() it")
+        return self._by_call[call]
+
+    # -- coming and going
+
+    def add(self, call: Call, name: str = "", role: Role = Role.SPEAKER) -> CallLeg:
+        """Let a call take part, connected or not; it leaves when it ends.
+
+        `name` goes before what the far end says of itself, for those that say nothing. The call
+        gives its sound to the conference: it must have no terminals for audio of its own. Raises
+        ConferenceFullError, InvalidStateError while the conference is locked or when the call is in
+        one already, InvalidStreamError for another provider's call, InvalidMediaTypeError for one
+        without audio, and InvalidTerminalError if terminals are in the way.
+        """
+        self._check_room()
+        if call not in self._provider.calls:
+            raise InvalidStreamError(f"{call!r} is no open call of the conference's provider")
+        if MediaType.AUDIO not in call.media_types:
+            raise InvalidMediaTypeError(f"{call.identity} has no audio; create it with audio")
+        if call in self._by_call:
+            raise InvalidStateError(f"{call.identity} is in {self.identity} already")
+        leg = CallLeg(self._whole, call, f"leg {next(self._numbers)}", name, role)
+        self._by_call[call] = leg
+        self._enter(leg)
+        try:
+            leg.attach()
+        except Exception:
+            self._exit(leg)
+            raise
+        call.watch(self._call_event)
+        self._post(LegAdded, leg=leg)
+        self._attendance.refresh(leg, self.now(), GoneReason.BYE)
+        return leg
+
+    def add_local(self, name: str, *terminals: Terminal, role: Role = Role.SPEAKER) -> LocalLeg:
+        """Let terminals of this machine take part as a person of that name.
+
+        Raises ConferenceFullError, InvalidStateError, and what `LocalLeg.select_terminal` raises.
+        """
+        self._check_room()
+        leg = LocalLeg(self._whole, f"leg {next(self._numbers)}", name, role)
+        self._enter(leg)
+        self._post(LegAdded, leg=leg)
+        self._attendance.add_local(leg, self.now())
+        try:
+            for terminal in terminals:
+                leg.select_terminal(terminal)
+        except Exception:
+            self._drop(leg, "")
+            raise
+        return leg
+
+    def announce(
+        self, sound: CaptureTerminal | Samples, to: Iterable[Who] | None = None
+    ) -> LocalLeg:
+        """Play something to all, in all rooms, or only to these legs; its leg goes when it ends.
+
+        Sound is int16 (n, 1 or 2) at 48 kHz, or a terminal, for a file its track, which ends with
+        the file; `remove` ends it early. It is nobody: no person is listed for it. Raises what
+        `add_local` raises, and ConfigurationError for other sound.
+        """
+        terminal = sound if isinstance(sound, CaptureTerminal) else Utterance(sound)
+        listeners = None if to is None else [self._leg(who) for who in to]
+        self._check_room()
+        leg = LocalLeg(self._whole, f"leg {next(self._numbers)}", "Announcement", Role.SPEAKER)
+        self._enter(leg)
+        try:
+            leg.select_terminal(terminal)
+        except Exception:
+            self._exit(leg)
+            raise
+        self._hearing.broadcast(leg)
+        self._hearing.whisper(leg, listeners)
+        self._announcements[leg] = terminal
+        self._post(LegAdded, leg=leg)
+        return leg
+
+    async def remove(self, who: Who, reason: str = "") -> None:
+        """End somebody's leg: the call is disconnected with that reason, local terminals freed.
+
+        NoItemError if they are not here.
+        """
+        leg = self._leg(who)
+        self._drop(leg, reason)
+        if isinstance(leg, CallLeg):
+            await leg.call.disconnect(reason)
+
+    def lock(self, locked: bool = True) -> None:
+        """Let nobody join from now on, or let them again."""
+        if locked != self._locked:
+            self._locked = locked
+            self._post(ConferenceLocked, locked=locked)
+
+    def now(self) -> float:
+        """The provider's clock in seconds."""
+        return self._provider.now()
+
+    # -- for legs
+
+    def attendee_of(self, leg: Leg, source: RemoteSource) -> Attendee | None:
+        """Whose source that is, once it is known."""
+        return self._attendance.of(leg, source)
+
+    def leg_connected(self, leg: Leg, outlet: Outlet) -> None:
+        """A leg can be sent to: tell its far end of the others."""
+        for ssrc in outlet.ssrcs:
+            self._attendance.vacate(ssrc, leg, self.now())
+        outlet.forward(self._attendance.told, leg)
+
+    def terminal_failed(self, leg: Leg, terminal: Terminal, error: Exception) -> None:
+        """A terminal of a local leg does not work."""
+        self._post(LegFailed, leg=leg, terminal=terminal, error=error)
+
+    def terminal_event(self, leg: Leg, kind: type[TerminalEvent], **fields: Any) -> None:
+        """A terminal of a local leg tells something: what is announced from a file ends with it."""
+        if leg in self._announcements and fields.get("cause") is FileCause.END_OF_FILE:
+            self._drop(leg, "")
+
+    # -- inside
+
+    @property
+    def _whole(self) -> Conference:
+        return cast("Conference", self)  # which is the only one made of this
+
+    @abstractmethod
+    def _tick(self, now: float, number: int) -> None:
+        """The next 20 ms; called while there are legs."""
+
+    @abstractmethod
+    def _said(self, leg: CallLeg, text: str) -> None:
+        """A far end has written something to all."""
+
+    @abstractmethod
+    def _person_gone(self, person: Attendee) -> None:
+        """Somebody is no longer here."""
+
+    def _check_room(self) -> None:
+        if self._ended:
+            raise ClosedError(f"{self.identity} is over; create a new conference")
+        if self._locked:
+            raise InvalidStateError(f"{self.identity} is locked; lock(False) opens it")
+        if len(self._legs) >= self.settings.max_legs:
+            raise ConferenceFullError(
+                f"{self.identity} has its {self.settings.max_legs} legs; raise max_legs, or remove "
+                "somebody"
+            )
+
+    def _enter(self, leg: Leg) -> None:
+        if not self._legs:
+            self._provider.ticker.add(self._tick, AUDIO_TICKS)
+        self._legs[leg.identity] = leg
+        self.bridge.add(leg)
+        self._hearing.silence(leg, leg.role is Role.LISTENER)
+
+    def _exit(self, leg: Leg) -> None:
+        leg.active = False
+        del self._legs[leg.identity]
+        self.bridge.remove(leg)
+        if isinstance(leg, CallLeg):
+            self._by_call.pop(leg.call, None)
+        self._hearing.forget(leg)
+        if not self._legs:
+            self._provider.ticker.remove(self._tick)
+
+    def _drop(self, leg: Leg, reason: str, gone: GoneReason = GoneReason.CLOSED) -> None:
+        if not leg.active:
+            return
+        people = (*leg.attendees, *self._attendance.forget_absent(leg))
+        self._exit(leg)
+        self._announcements.pop(leg, None)
+        if isinstance(leg, CallLeg):
+            leg.call.unwatch(self._call_event)
+            self._attendance.refresh(leg, self.now(), gone, reason)
+        elif isinstance(leg, LocalLeg):
+            self._attendance.remove_local(leg, self.now(), reason)
+        for person in people:
+            self._forget(person)
+        leg.detach()
+        self._post(LegRemoved, leg=leg, reason=reason)
+
+    def _forget(self, person: Attendee, *, for_good: bool = True) -> None:
+        if for_good:  # else they are as muted on their return as they were
+            self._hearing.forget(person)
+        self._person_gone(person)
+
+    def _call_event(self, event: Event) -> None:
+        match event:
+            case TextReceived(call=call, text=text):
+                if call in self._by_call:
+                    self._said(self._by_call[call], text)
+            case CallStateChanged(call=call, state=CallState.DISCONNECTED):
+                if call in self._by_call:
+                    self._drop(self._by_call[call], "", GoneReason.BYE)
+            case ParticipantLeft(call=call, reason=reason, text=text):
+                self._people_changed(call, reason, text)
+            case ParticipantTimedOut(call=call):
+                self._people_changed(call, GoneReason.TIMEOUT)
+            case ParticipantEvent(call=call):
+                self._people_changed(call, GoneReason.BYE)
+
+    def _people_changed(self, call: Call, reason: GoneReason, text: str = "") -> None:
+        leg = self._by_call.get(call)
+        if leg is None:
+            return
+        before = leg.attendees
+        self._attendance.refresh(leg, self.now(), reason, text)
+        for person in before:
+            if not person.present:
+                self._forget(person, for_good=reason is not GoneReason.TIMEOUT)
+
+    def _end_announcements(self) -> None:
+        """Let those go that are over."""
+        for leg, terminal in tuple(self._announcements.items()):
+            if isinstance(terminal, Utterance) and terminal.done:
+                self._drop(leg, "")
