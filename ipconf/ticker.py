@@ -41,7 +41,7 @@ class Ticker:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._clients: tuple[tuple[TickClient, int], ...] = ()
+        self._clients: dict[int, dict[TickClient, None]] = {}  # by how often they are called
         self._step = 1
         self._handle: asyncio.Handle | None = None
         self._due = 0.0
@@ -54,8 +54,8 @@ class Ticker:
 
     def add(self, client: TickClient, every: int = 1) -> None:
         """Call `client` from now on in the ticks whose number `every` divides."""
-        self._step = gcd(self._step if self._clients else 0, every)
-        self._clients = (*self._clients, (client, every))
+        self._clients.setdefault(every, {})[client] = None
+        self._step = gcd(*self._clients)
         if self._handle is None:
             self._began = self._loop.time()
             self._due = self._began + TICK_S
@@ -63,8 +63,11 @@ class Ticker:
 
     def remove(self, client: TickClient) -> None:
         """Never call `client` again; harmless if it is not a client."""
-        self._clients = tuple(c for c in self._clients if c[0] != client)
-        self._step = gcd(*(every for _, every in self._clients)) or 1
+        for every, clients in tuple(self._clients.items()):
+            clients.pop(client, None)
+            if not clients:
+                del self._clients[every]
+        self._step = gcd(*self._clients) or 1
         if not self._clients and self._handle is not None:
             self._handle.cancel()
             self._handle = self._leader = None
@@ -114,9 +117,10 @@ class Ticker:
 
     def _tick(self, now: float) -> None:
         number = self._number
-        for client, every in self._clients:
-            if number % every:
-                continue
+        due = [
+            c for every, clients in self._clients.items() if number % every == 0 for c in clients
+        ]
+        for client in due:
             try:
                 client(now, number)
             except FAULTS as exc:

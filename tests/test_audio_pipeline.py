@@ -285,6 +285,16 @@ def test_whatever_comes_blocks_come_out(steps):
     assert receiver.stats().decoded <= len(steps)
 
 
+def test_a_program_that_is_short_of_time_skips_instead_of_shrinking():
+    """Half of the ticks are never run: what is too much is neither decoded nor scaled."""
+    receiver = AudioReceiver((OPUS,))
+    played = listen(receiver, schedule(voice(), 500), ticks(0, 2) + ticks(2, 9.9)[::2])
+    stats = receiver.stats()
+    assert stats.shrunk_s <= 0.021  # from the careful delay at the start to the usual one
+    assert stats.discarded >= 150
+    assert played.worst_delay(3, 9.8) <= 0.5
+
+
 # -- time scaling
 
 

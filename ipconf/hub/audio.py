@@ -9,6 +9,7 @@ has chosen, who whispers to others. Most listeners share one row, and so one mix
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Hashable, Iterable
 
@@ -42,7 +43,6 @@ REST_AFTER_TICKS = 150
 """After 1.5 s in which nobody talks a room is sent nothing any more ..."""
 REST_TICKS = 40
 """... but a packet in 0.4 s, as Opus does in its pauses, to keep ways through firewalls open."""
-UNHEARD_TICKS = REST_TICKS * (1 + REST_AFTER_TICKS // REST_TICKS)
 
 _SILENCE = np.zeros((AUDIO_FRAME_SAMPLES, 1), np.int16)
 
@@ -60,7 +60,9 @@ class AudioBridge:
         self._ending: set[Voice] = set()  # whose leg may be gone already
         self._held: Held = {}
         self._heard: dict[str, frozenset[int]] = {}  # voices of the latest tick, by room
-        self._sounded: dict[str, int] = {}  # the latest tick in which there was sound, by room
+        self._spoken_at = -math.inf  # the latest tick in which there was sound
+        self._sounded: dict[str, int] = {}  # the same by room
+        self._resting = False  # whether nothing was sent to anybody in the latest tick
         self._memory = Room()
         self._locals: dict[LocalLeg, None] = {}
         self._rates: dict[Hashable, int] = {}
@@ -117,29 +119,24 @@ class AudioBridge:
 
     def tick(self, now: float, due: float, number: int) -> None:
         """Let everybody hear the next 20 ms, due at `due`."""
-        mixes = self._mix(self._sounds(now), due, number)
-        self.mixes = len(mixes)
-        jobs: list[Job] = []
-        said: list[Said] = []
-        for mixed in mixes:
-            more = self._jobs(mixed, due, number)
-            jobs += more
-            said += [mixed.said] * len(more)
-        begins = number // AUDIO_TICKS * AUDIO_FRAME_SAMPLES
+        sounds = self._sounds(now)
         self.encoders.begin_turn()
-        encoded = self.encoders.encode_all(jobs, begins)
-        for job, who, packets in zip(jobs, said, encoded, strict=True):
-            for leg in job.legs:
-                leg.outlet.heard.append(job.block)
-            for packet in packets:
-                tails: Tails = {}
-                for leg in job.legs:
-                    leg.outlet.send(packet, who, tails, now)
+        if sounds:
+            self._spoken_at = number
+        if number - self._spoken_at > REST_AFTER_TICKS and number % REST_TICKS:
+            self._rest(self._locals if self._resting else self.audiences.listeners(), due)
+            self._held, self._heard, self.mixes = {}, {}, 0
+            self._resting = True
+        else:
+            self._resting = False
+            mixes = self._mix(sounds, due, number)
+            self.mixes = len(mixes)
+            self._send(mixes, now, due, number)
+            self.audiences.gather({voice.leg for voice in self._awake})
         self._ending.clear()
-        for arrived in self._hearing.arrive():
-            if isinstance(arrived, Leg):
-                arrived.row = None  # it comes to hear others: fade in
-        self.audiences.gather({voice.leg for voice in self._awake})
+        for moved in self._hearing.arrive():
+            if isinstance(moved, Leg):
+                moved.row = None  # it comes to hear others: fade in
         if number % ADAPT_TICKS == 0:
             self.encoders.adapt(self.mixes, self._spare(now))
 
@@ -156,8 +153,9 @@ class AudioBridge:
             there = [s for s in sounds if self._is_in(s[0], room, last)]
             if there:
                 self._sounded[room] = number
-            elif self._rests(room, number):
-                _rest(listeners, due)
+            rests = number - self._sounded.get(room, -math.inf) > REST_AFTER_TICKS
+            if rests and number % REST_TICKS:
+                self._rest(listeners, due)
                 continue
             # Who has just been put to sleep fades out in this tick, and is not to hear that either.
             awake = dict.fromkeys((*(v for v, _ in there), *self._awake))
@@ -169,6 +167,32 @@ class AudioBridge:
         if number % ADAPT_TICKS == 0:
             self._sounded = {r: n for r, n in self._sounded.items() if r in rooms}
         return mixes
+
+    def _send(self, mixes: Iterable[Mixed], now: float, due: float, number: int) -> None:
+        """Encode the mixes, each in the ways that its listeners need, and send them."""
+        jobs: list[Job] = []
+        said: list[Said] = []
+        for mixed in mixes:
+            more = self._jobs(mixed, due, number)
+            jobs += more
+            said += [mixed.said] * len(more)
+        begins = number // AUDIO_TICKS * AUDIO_FRAME_SAMPLES
+        encoded = self.encoders.encode_all(jobs, begins)
+        for job, who, packets in zip(jobs, said, encoded, strict=True):
+            for leg in job.legs:
+                leg.outlet.heard.append(job.block)
+            for packet in packets:
+                tails: Tails = {}
+                for leg in job.legs:
+                    leg.outlet.send(packet, who, tails, now)
+
+    def _rest(self, listeners: Iterable[Leg], due: float) -> None:
+        """Let nobody hear anything; legs of this machine hear that."""
+        for leg in listeners:
+            if isinstance(leg, CallLeg):
+                leg.outlet.resting = True
+            elif isinstance(leg, LocalLeg):
+                leg.hear(_SILENCE.copy(), due)
 
     def _is_in(self, voice: Voice, room: str, last: frozenset[int]) -> bool:
         """Whether a voice is heard in a room, in which these voices were heard in the last tick."""
@@ -186,12 +210,6 @@ class AudioBridge:
             elif isinstance(leg, LocalLeg):
                 leg.hear(mixed.block, due)
         return [Job(key, legs, mixed.block) for key, legs in hearers.items()]
-
-    def _rests(self, room: str, number: int) -> bool:
-        """Whether nothing is sent into a room now, because nobody has talked there for a while."""
-        # Where nobody has talked yet it is as if they had some time ago.
-        quiet = number - self._sounded.setdefault(room, number - UNHEARD_TICKS)
-        return quiet > REST_AFTER_TICKS and quiet % REST_TICKS >= AUDIO_TICKS
 
     def _spare(self, now: float) -> float:
         """The share of a core that this process has left since it was asked last."""
@@ -235,11 +253,3 @@ class AudioBridge:
                 voice.sleep()
                 del self._awake[voice]
         return sounds
-
-
-def _rest(listeners: Iterable[Leg], due: float) -> None:
-    for leg in listeners:
-        if isinstance(leg, CallLeg):
-            leg.outlet.resting = True
-        elif isinstance(leg, LocalLeg):
-            leg.hear(_SILENCE.copy(), due)

@@ -33,6 +33,9 @@ CATCH_UP_ABOVE_S = 0.250
 """Shrinking this would take seconds: packets are skipped instead."""
 STRETCH_BELOW_S = -0.007
 """Delay that is missing, from which on sound is stretched, before the margin is used up."""
+LATE_S = 0.030
+"""A block that is pulled so long after the one before is pulled by a program that is short of time:
+it is not given more to do, and what becomes too long is skipped."""
 PERSISTENCE_S = 0.1
 """How long it must be so: late ticks, which are made good at once, are no reason."""
 SCALE_PERIOD_TICKS = 5
@@ -94,6 +97,7 @@ class AudioReceiver:
         self._balance = 0
         self._balance_since = 0.0
         self._ticks_since_scaling = 0
+        self._pulled_at = 0.0
         self._decoded = self._decode_errors = 0
         self._errors_in_a_row = 0
         self._last_error: MediaError | None = None
@@ -146,7 +150,9 @@ class AudioReceiver:
             if more is None:
                 return self._end(samples)
             samples = _join(samples, more) if len(samples) else more
-        samples = self._rescale(samples, now)
+        late = now - self._pulled_at > LATE_S
+        self._pulled_at = now
+        samples = self._rescale(samples, now, late)
         self._playing = True
         if len(samples) == size:
             self._held = _NOTHING
@@ -248,7 +254,7 @@ class AudioReceiver:
         block: NDArray[np.int16] = (last * fall).astype(np.int16)
         return block
 
-    def _rescale(self, samples: NDArray[np.int16], now: float) -> NDArray[np.int16]:
+    def _rescale(self, samples: NDArray[np.int16], now: float, late: bool) -> NDArray[np.int16]:
         """Shrink or stretch the sound if its delay has been wrong for some time."""
         self._ticks_since_scaling += 1
         surplus = self._buffer.surplus_s
@@ -262,6 +268,8 @@ class AudioReceiver:
             return samples
         if balance == SKIPS:
             self._buffer.catch_up(now)
+        if late:
+            return samples
         fast = surplus > SHRINK_FAST_ABOVE_S
         if self._ticks_since_scaling < (SCALE_PERIOD_FAST_TICKS if fast else SCALE_PERIOD_TICKS):
             return samples

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 MEDIA_TIMEOUT_S = 5.0
 """Without a packet for so long a stream is inactive, for MEDIA_TIMEOUT, until one comes."""
 WATCH_TICKS = 10
-"""Whether what decodes still works is looked at every 100 ms."""
+"""Whether what decodes still works is looked at every 100 ms ..."""
+IDLE_TICKS = 50
+"""... and where nothing does, every 0.5 s whether media flows."""
 IDLE_S = 2.0
 """Who has sent nothing for so long makes place for others."""
 CROWD_S = 0.1
@@ -204,7 +206,7 @@ class RenderStream(Stream):
     def _keep_pace(self) -> None:
         """Tick as often as somebody is rendered; else only to see whether media flows."""
         rendered = bool(self._renderers()) or self._seating.any_terminal
-        ticks = (self._every if rendered else WATCH_TICKS) if self._running else 0
+        ticks = (self._every if rendered else IDLE_TICKS) if self._running else 0
         if ticks != self._ticks:
             if self._ticks:
                 self._owner.ticker.remove(self._tick)
