@@ -41,8 +41,8 @@ ADAPT_TICKS = 100
 """How hard encoders try is decided anew once a second."""
 REST_AFTER_TICKS = 150
 """After 1.5 s in which nobody talks a room is sent nothing any more ..."""
-REST_TICKS = 40
-"""... but a packet in 0.4 s, as Opus does in its pauses, to keep ways through firewalls open."""
+REST_TICKS = 100
+"""... but a packet in a second, to keep ways through firewalls open, and streams active."""
 
 _SILENCE = np.zeros((AUDIO_FRAME_SAMPLES, 1), np.int16)
 
