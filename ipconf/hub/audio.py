@@ -22,8 +22,9 @@ from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from ..pipelines.mix_minus import Room
 from ..ticker import AUDIO_TICKS
 from .audiences import Audiences
-from .call_legs import CallLeg, Said, Tails
+from .call_legs import CallLeg
 from .encoders import EncoderPool, Job
+from .leg_outlets import Said, Tails
 from .legs import Leg
 from .local_legs import LocalLeg
 from .rooms import Held, Mixed, RoomTick, Sound

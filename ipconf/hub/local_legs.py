@@ -2,20 +2,81 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..codecs.concealment import Concealer
+from ..engine.speakers import SILENT_LEVEL, level_of
 from ..errors import InvalidTerminalError, MediaError
 from ..events import TerminalEvent
-from ..model import Direction, MediaType
+from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, Direction, MediaType
 from ..terminals.base import CaptureTerminal, RenderTerminal, Samples, Terminal
+from ..terminals.convert import with_channels
 from ..terminals.faults import as_error, give_back, take
 from ..ticker import FAULTS
 from .legs import Leg
 from .people import Role
-from .voices import LocalVoice
+from .voices import Voice
 
 if TYPE_CHECKING:
     from ..conference import Conference
+
+
+Failed = Callable[[Terminal, Exception], None]
+
+
+class LocalVoice(Voice):
+    """What a terminal on this machine says."""
+
+    def __init__(self, leg: Leg, terminal: CaptureTerminal, failed: Failed) -> None:
+        super().__init__(leg)
+        self.awake = True
+        self._terminal = terminal
+        self._failed = failed
+        self._latest: deque[Samples] = deque(maxlen=2)
+        self._ended = False
+
+    @property
+    def tells_no_level(self) -> bool:
+        return True
+
+    def wake(self, now: float) -> None:
+        """It always is."""
+
+    def sleep(self) -> None:
+        """It never does."""
+
+    def end(self) -> None:
+        self._ended = True
+
+    def _next(self, now: float) -> Samples | None:
+        if self._ended:
+            return self._continued()
+        try:
+            samples = self._terminal.capture(now)
+        except FAULTS as exc:  # a terminal is anybody's code; its fault stays its own
+            self._failed(self._terminal, as_error(self._terminal, exc))
+            samples = None
+        if not isinstance(samples, np.ndarray):
+            self.level = SILENT_LEVEL
+            self._latest.clear()
+            return None
+        self.level = level_of(samples)
+        self._latest.append(samples)
+        return samples
+
+    def _continued(self) -> Samples | None:
+        """What the terminal might have said next, now that it is somebody else's."""
+        if not self._latest:
+            return None
+        concealer = Concealer(AUDIO_RATE_HZ, self._latest[-1].shape[1])
+        for samples in self._latest:
+            concealer.received(with_channels(samples, self._latest[-1].shape[1]))
+        self._latest.clear()
+        return concealer.conceal(AUDIO_FRAME_SAMPLES)
 
 
 class LocalLeg(Leg):

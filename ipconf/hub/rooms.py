@@ -9,7 +9,7 @@ from ..engine.hearing import Hearing
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from ..pipelines.mix_minus import Mix, Room, mix_minus
 from ..terminals.base import Samples
-from .call_legs import Said
+from .leg_outlets import Said
 from .legs import Leg
 from .voices import Voice
 

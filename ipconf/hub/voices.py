@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
 from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..codecs.base import AudioDecoder
-from ..codecs.concealment import Concealer
 from ..codecs.registry import create_audio_decoder, has_codec
 from ..engine.delay import MIXER
 from ..engine.reception import RemoteSource
@@ -22,12 +20,8 @@ from ..engine.session_config import PayloadFormat
 from ..engine.skimming import Skimming
 from ..engine.speakers import SILENT_LEVEL, level_of
 from ..errors import MediaError
-from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from ..pipelines.audio_receiver import AudioReceiver
-from ..terminals.base import CaptureTerminal, Samples, Terminal
-from ..terminals.convert import with_channels
-from ..terminals.faults import as_error
-from ..ticker import FAULTS
+from ..terminals.base import Samples
 
 if TYPE_CHECKING:
     from .legs import Leg
@@ -39,8 +33,6 @@ PROBE_PERIOD = 5
 """Of a voice that sleeps and tells no level one packet in five is decoded to find it."""
 CHEAP_CODECS = frozenset({"pcmu", "pcma", "l16"})
 """Decoding all packets of these costs no more than probing some."""
-
-Failed = Callable[[Terminal, Exception], None]
 
 JITTERS = 4
 """Who wakes is played that many times their jitter (RFC 3550) later than the mixer's usual start:
@@ -216,54 +208,3 @@ class RemoteVoice(Voice):
         if samples is not None and self.source.level is None:
             self.level = level_of(samples)
         return samples
-
-
-class LocalVoice(Voice):
-    """What a terminal on this machine says."""
-
-    def __init__(self, leg: Leg, terminal: CaptureTerminal, failed: Failed) -> None:
-        super().__init__(leg)
-        self.awake = True
-        self._terminal = terminal
-        self._failed = failed
-        self._latest: deque[Samples] = deque(maxlen=2)
-        self._ended = False
-
-    @property
-    def tells_no_level(self) -> bool:
-        return True
-
-    def wake(self, now: float) -> None:
-        """It always is."""
-
-    def sleep(self) -> None:
-        """It never does."""
-
-    def end(self) -> None:
-        self._ended = True
-
-    def _next(self, now: float) -> Samples | None:
-        if self._ended:
-            return self._continued()
-        try:
-            samples = self._terminal.capture(now)
-        except FAULTS as exc:  # a terminal is anybody's code; its fault stays its own
-            self._failed(self._terminal, as_error(self._terminal, exc))
-            samples = None
-        if not isinstance(samples, np.ndarray):
-            self.level = SILENT_LEVEL
-            self._latest.clear()
-            return None
-        self.level = level_of(samples)
-        self._latest.append(samples)
-        return samples
-
-    def _continued(self) -> Samples | None:
-        """What the terminal might have said next, now that it is somebody else's."""
-        if not self._latest:
-            return None
-        concealer = Concealer(AUDIO_RATE_HZ, self._latest[-1].shape[1])
-        for samples in self._latest:
-            concealer.received(with_channels(samples, self._latest[-1].shape[1]))
-        self._latest.clear()
-        return concealer.conceal(AUDIO_FRAME_SAMPLES)

@@ -17,34 +17,14 @@ from ..engine.speakers import level_of
 from ..errors import MediaError
 from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from .audio_formats import AudioFormats
-from .time_scaling import MAX_SHIFT_S, MIN_SHIFT_S, STRETCHABLE_S, shrink, stretch
+from .scaling_rules import Balance, ScalingRules, longest_cut
+from .time_scaling import STRETCHABLE_S, shrink, stretch
 
-SHRINK_ABOVE_S = 0.020
-"""Delay that is not needed, from which on sound is shrunk; quiet moments are shrunk earlier."""
-SHRINK_QUIET_ABOVE_S = 0.015
-HELD_ABOVE_S = 2 * MIN_SHIFT_S
-"""What is left of a packet is such a delay, too, as the next one is pulled with it in any case."""
-HELD_QUIET_ABOVE_S = MIN_SHIFT_S
 QUIET_LEVEL = 50
 """-50 dBov and less is between the words."""
-SHRINK_FAST_ABOVE_S = 0.060
-"""From here on more sound is shrunk at a time."""
-CATCH_UP_ABOVE_S = 0.250
-"""Shrinking this would take seconds: packets are skipped instead."""
-STRETCH_BELOW_S = -0.007
-"""Delay that is missing, from which on sound is stretched, before the margin is used up."""
 LATE_S = 0.030
 """A block that is pulled so long after the one before is pulled by a program that is short of time:
 it is not given more to do, and what becomes too long is skipped."""
-PERSISTENCE_S = 0.1
-"""How long it must be so: late ticks, which are made good at once, are no reason."""
-SCALE_PERIOD_TICKS = 5
-"""Shrink or stretch once in 100 ms ..."""
-SCALE_PERIOD_FAST_TICKS = 2
-"""... or 40 ms if there is much to shrink."""
-
-SKIPS = 2
-"""The delay is so long that packets are to be skipped."""
 FAILING_PAYLOADS = 50
 """So many payloads in succession that make no sound, a second of them, are no accident."""
 
@@ -94,9 +74,7 @@ class AudioReceiver:
         self._hold_back = HoldBack()
         self._held = _NOTHING
         self._playing = False
-        self._balance = 0
-        self._balance_since = 0.0
-        self._ticks_since_scaling = 0
+        self._rules = ScalingRules()
         self._pulled_at = 0.0
         self._decoded = self._decode_errors = 0
         self._errors_in_a_row = 0
@@ -256,50 +234,29 @@ class AudioReceiver:
 
     def _rescale(self, samples: NDArray[np.int16], now: float, late: bool) -> NDArray[np.int16]:
         """Shrink or stretch the sound if its delay has been wrong for some time."""
-        self._ticks_since_scaling += 1
-        surplus = self._buffer.surplus_s
+        surplus_s = self._buffer.surplus_s
         # Of longer packets something is held in any case, until the next one comes.
         even = self._buffer.span == AUDIO_FRAME_SAMPLES
         held_s = (len(samples) - self._frame_samples) / self._rate_hz if even else 0.0
-        balance = self._judge(surplus, held_s)
-        if balance != self._balance:
-            self._balance, self._balance_since = balance, now
-        if not balance or now - self._balance_since < PERSISTENCE_S:
-            return samples
-        if balance == SKIPS:
+        balance = self._rules.judge(surplus_s, held_s, self._buffer.playing, now)
+        if balance is Balance.MUCH_TOO_LONG:
             self._buffer.catch_up(now)
-        if late:
+        if balance is Balance.RIGHT or late or not self._rules.is_due(surplus_s):
             return samples
-        fast = surplus > SHRINK_FAST_ABOVE_S
-        if self._ticks_since_scaling < (SCALE_PERIOD_FAST_TICKS if fast else SCALE_PERIOD_TICKS):
-            return samples
-        return self._shrink(samples, held_s, now) if balance > 0 else self._stretch(samples)
-
-    def _judge(self, surplus: float, held_s: float) -> int:
-        """What the delay is: 0 right, -1 too short, 1 too long, SKIPS much too long."""
-        if not self._buffer.playing:
-            return 0
-        if surplus < STRETCH_BELOW_S:
-            return -1
-        if surplus > CATCH_UP_ABOVE_S:
-            return SKIPS
-        return int(surplus > SHRINK_QUIET_ABOVE_S or held_s >= HELD_QUIET_ABOVE_S)
+        return self._stretch(samples) if balance < 0 else self._shrink(samples, held_s, now)
 
     def _shrink(self, samples: NDArray[np.int16], held_s: float, now: float) -> NDArray[np.int16]:
-        loud = level_of(samples) < QUIET_LEVEL
-        longest_s = MAX_SHIFT_S
-        if self._buffer.surplus_s <= (SHRINK_ABOVE_S if loud else SHRINK_QUIET_ABOVE_S):
-            longest_s = min(held_s, MAX_SHIFT_S)
-            if held_s < (HELD_ABOVE_S if loud else HELD_QUIET_ABOVE_S):
-                self._ticks_since_scaling = 0  # listening for a quiet moment costs something, too
-                return samples
+        longest_s = longest_cut(self._buffer.surplus_s, held_s, level_of(samples) < QUIET_LEVEL)
+        if not longest_s:
+            self._rules.scaled()
+            return samples
         while len(samples) < self._frame_samples + round(longest_s * self._rate_hz):
             more = self._next(now, AUDIO_FRAME_SAMPLES) if self._buffer.ready else None
             if more is None:
                 return samples
             samples = _join(samples, more)
         shorter = shrink(samples, self._rate_hz, longest_s)
-        self._ticks_since_scaling = 0
+        self._rules.scaled()
         self._shrunk += (len(samples) - len(shorter)) * self._step
         return shorter
 
@@ -307,7 +264,7 @@ class AudioReceiver:
         if len(samples) < round(STRETCHABLE_S * self._rate_hz):
             return samples
         longer = stretch(samples, self._rate_hz)
-        self._ticks_since_scaling = 0
+        self._rules.scaled()
         self._stretched += (len(longer) - len(samples)) * self._step
         return longer
 
