@@ -19,6 +19,7 @@ from .terminals.base import Terminal
 from .terminals.registry import TerminalRegistry
 from .ticker import Ticker
 from .transports.base import SignalledTransport
+from .transports.shared_port import SharedPorts
 from .transports.udp import UdpTransport
 from .transports.webrtc import Certificates, WebRtcTransport
 from .tsp_data import TspMessage
@@ -59,6 +60,7 @@ class MediaServiceProvider:
         self._conference_numbers = count(1)
         self._numbers = count(1)
         self._certificates = Certificates()
+        self._shared_ports = SharedPorts()
         self._entered = False
         self._open = False
 
@@ -177,11 +179,11 @@ class MediaServiceProvider:
         for each medium. With `settings.transport` "webrtc" it describes itself by a `WebRtcLine`,
         with "rtp" by a `PlainLine`.
         """
+        share = self._shared_ports.of(settings)
         if settings.transport == "rtp":
-            return UdpTransport(
-                str(settings.rtp_address), settings.port_range, mux=settings.rtcp_mux
-            )
-        return WebRtcTransport(settings, self._certificates.current())
+            host, ports = str(settings.rtp_address), settings.port_range
+            return UdpTransport(host, ports, mux=settings.rtcp_mux, share=share)
+        return WebRtcTransport(settings, self._certificates.current(), share)
 
     def private_interfaces(self, call: Call) -> Iterable[object]:
         """Further objects that `call.query` finds, each by its class; asked for once per call.

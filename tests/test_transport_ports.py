@@ -14,8 +14,8 @@ from peers import LIMIT_S, LOCALHOST, eventually, open_sockets, scenario
 from transport_lab import Stranger, has_address
 
 from ipconf.transports import ports, watching
+from ipconf.transports.binding import bind_udp
 from ipconf.transports.ports import Address, Port, open_port
-from ipconf.transports.udp import bind_udp
 from ipconf.transports.watching import MAX_BATCH, QUICK_WAKES
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -41,9 +41,12 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def run(work: Coroutine[Any, Any, None]) -> None:
         before = open_sockets()
+        troubles: list[dict[str, Any]] = []
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(asyncio.wait_for(work, LIMIT_S))
-        assert open_sockets() == before
+            handler = lambda loop, trouble: troubles.append(trouble)  # noqa: E731
+            runner.get_loop().set_exception_handler(handler)
+            runner.run(asyncio.wait_for(work, 3 * LIMIT_S))
+        assert open_sockets() == before and not troubles
 
     return run
 
@@ -83,7 +86,9 @@ class _Listener:
 
     async def hears(self, *datagrams: bytes) -> None:
         """Wait for exactly these."""
-        await eventually(lambda: len(self.came) >= len(datagrams), "nothing came", limit_s=2.0)
+        await eventually(
+            lambda: len(self.came) >= len(datagrams), f"{len(self.came)} of {len(datagrams)}"
+        )
         assert self.came == list(datagrams)
 
 
@@ -226,6 +231,8 @@ async def test_a_flood_leaves_the_loop_its_turns(watching: bool) -> None:
         stranger.send(flooded.address, *[b""] * (3 * MAX_BATCH))
         loop.call_soon(turn)
         await eventually(lambda: len(flooded.came) == 3 * MAX_BATCH)
+    began = next(number for number, came in enumerate(turns) if came)
+    assert len(turns) - began < 10  # one batch right after the other
     steps = [after - before for before, after in zip(turns, turns[1:], strict=False)]
     assert turns[0] <= MAX_BATCH and max(steps) == MAX_BATCH
     await _closed(flooded)
@@ -279,6 +286,24 @@ async def test_while_the_timer_looks_datagrams_wait_for_it(monkeypatch: pytest.M
         assert listener.came == []
         await listener.hears(b"y", b"y")
     await _closed(listener)
+
+
+@pytest.mark.usefixtures("many")
+@scenario()
+async def test_the_last_port_can_be_closed_amid_a_flood() -> None:
+    listener = await _Listener.at()
+    watch = _watch()
+    with Stranger() as stranger:
+        await _hurry(listener, stranger)
+        listener.then = lambda: len(listener.came) < MAX_BATCH or listener.port.close()
+        stranger.send(listener.address, *[b"x"] * (2 * MAX_BATCH))
+        await listener.port.gone
+        await asyncio.sleep(0)
+    assert len(listener.came) == MAX_BATCH and watch._timer is None
+    fresh = await _Listener.at()
+    assert fresh.port.sendto(b"x", fresh.address)
+    await fresh.hears(b"x")
+    await _closed(fresh)
 
 
 @pytest.mark.usefixtures("many")

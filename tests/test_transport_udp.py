@@ -14,7 +14,8 @@ from transport_lab import RTCP, End, Stranger, described, free_ports, has_addres
 
 from ipconf.errors import InvalidStateError, NegotiationError, TransportError
 from ipconf.transports.base import Loss, TransportState
-from ipconf.transports.udp import UdpTransport, bind_udp
+from ipconf.transports.binding import bind_udp
+from ipconf.transports.udp import UdpTransport
 
 
 @asynccontextmanager

@@ -31,6 +31,10 @@ KEPT_PACKETS = 3
 """Of who sleeps: with them the beginning of a word is still there when it is noticed."""
 PROBE_PERIOD = 5
 """Of a voice that sleeps and tells no level one packet in five is decoded to find it."""
+QUIET_LEVEL = 60
+"""What is softer than -60 dBov is no talk, but tells of the noise that talk will stand out of ..."""
+UNTOLD_PACKETS = 2
+"""... for which one level in three is enough (`engine/speech_activity.py` fills gaps of 60 ms)."""
 CHEAP_CODECS = frozenset({"pcmu", "pcma", "l16"})
 """Decoding all packets of these costs no more than probing some."""
 
@@ -120,6 +124,7 @@ class RemoteVoice(Voice):
         """Of the session that lets `skim` have packets while it sleeps."""
         self._probers: dict[int, AudioDecoder] = {}
         self._until_probe = 0
+        self._untold = 0
 
     def take(self, packet: RtpPacket, now: float) -> None:
         """A packet of it has come; of most it is only told how loud it is."""
@@ -140,6 +145,10 @@ class RemoteVoice(Voice):
         """A packet of it has come while it sleeps, and tells how loud it is."""
         self._recent.append((datagram, now))
         self.level = level
+        if level > QUIET_LEVEL and self._untold < UNTOLD_PACKETS:
+            self._untold += 1
+            return
+        self._untold = 0
         self._tell_level(self, level, now)
 
     def _probe(self, packet: RtpPacket, now: float) -> None:

@@ -48,6 +48,10 @@ def add_load(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
         help="plain RTP, or ICE with DTLS-SRTP (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
+        "--shared-port", action="store_true",
+        help="let the hub have one UDP port for all legs, rather than one for each",
+    )  # fmt: skip
+    parser.add_argument(
         "--loss", type=float, default=0.0, metavar="PERCENT",
         help="share of the packets of media that each leg loses, each way, up to "
         f"{MAX_LOSS_PERCENT:g} (%(default)g)",
@@ -67,6 +71,7 @@ def run_load(options: argparse.Namespace) -> int:
         talkers=options.talkers,
         codec=options.codec,
         transport=options.transport,
+        shared_port=options.shared_port,
         loss_percent=options.loss,
         duration_s=options.duration,
     )

@@ -32,6 +32,8 @@ class Task:
     """One of `CODECS`."""
     transport: str = "rtp"
     """"rtp" or "webrtc", as in `CallSettings`."""
+    shared_port: bool = False
+    """Whether the hub has one port for all legs."""
     loss_percent: float = 0.0
     """Packets of media that get lost on each leg, each way."""
     duration_s: float = 10.0
@@ -48,6 +50,11 @@ class Task:
             "rtcp_mux": True,
             "ice_addresses": "127.0.0.1",
         }
+
+    @property
+    def hub_settings(self) -> dict[str, Any]:
+        """Those of the calls at the hub's end."""
+        return self.settings | {"shared_port": 0 if self.shared_port else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ async def perform(task: Task, idle_s: float = 0.0) -> Outcome:
         Child(f"{__package__}.hub", *hub_options) as hub,
         Child(f"{__package__}.callers", *callers_options) as callers,
     ):
-        await hub.ask("open", settings=task.settings, legs=task.legs)
+        await hub.ask("open", settings=task.hub_settings, legs=task.legs)
         began, before = time.monotonic(), await hub.ask("usage")
         await _connect(hub, callers, task)
         set_up_s, after = time.monotonic() - began, await hub.ask("usage")
@@ -136,6 +143,8 @@ def describe(task: Task, outcome: Outcome) -> list[str]:
     late, latencies = outcome.late_s, outcome.latencies_s
     transport = "plain RTP" if task.transport == "rtp" else "DTLS-SRTP"
     loop = "uvloop" if task.uvloop else "asyncio"
+    if task.shared_port:
+        transport += " on one port"
     lines = [
         f"{task.legs} legs, {task.talkers} talking, {task.codec} over {transport}, "
         f"{task.loss_percent:g} % loss, {task.duration_s:g} s, on {loop}",

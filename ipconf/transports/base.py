@@ -53,6 +53,12 @@ class TransportCounters:
     dropped_on_purpose: int = 0
     """Lost by the `Loss` that was asked for."""
 
+    def take_back(self, datagram: bytes) -> None:
+        """One that was counted as sent was not."""
+        self.sent -= 1
+        self.sent_bytes -= len(datagram)
+        self.unsent += 1
+
 
 class Loss:
     """Drops datagrams on purpose, at random but the same way for the same seed."""

@@ -5,6 +5,7 @@ instance and never on the class or module, and is pinned by tests/test_aiortc_co
 """
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -19,8 +20,9 @@ from aiortc.sdp import MediaDescription
 from ..errors import ConfigurationError, NegotiationError, TransportError
 from ..model import CallSettings
 from .base import TransportCounters
-from .ports import Address, open_port
-from .udp import bind_udp
+from .binding import bind_udp
+from .ports import Address, LossyPort, open_port
+from .shared_port import Share, taken
 
 COMPONENT = 1
 """RTP and RTCP share the one component (RFC 8445 section 13, RFC 5761)."""
@@ -50,20 +52,6 @@ class _Nominated(dict[int, CandidatePair]):
         self._changed(None)
 
 
-class _LossySocket:
-    """A port, or aioice's relayed transport, that loses on purpose what is sent through it."""
-
-    def __init__(self, transport: Any, lost: Callable[[], bool]) -> None:
-        self._transport = transport
-        self._lost = lost
-
-    def sendto(self, data: bytes, addr: Any) -> Any:
-        return self._lost() or self._transport.sendto(data, addr)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
 class IceAgent:
     """One ICE component on the addresses and ports that the settings allow.
 
@@ -76,6 +64,7 @@ class IceAgent:
         settings: CallSettings,
         counters: TransportCounters,
         arrived: Callable[[Stock, bytes, Address], None],
+        share: Share | None = None,
     ) -> None:
         servers = [
             RTCIceServer(urls=s.url, username=s.username, credential=s.credential)
@@ -91,9 +80,12 @@ class IceAgent:
         self._pair: CandidatePair | None = None
         self._far_end: Address = ()
         self._settings = settings
+        self._share = share
         self._counters = counters
         self._arrived = arrived
         self._connection: Connection = self.gatherer._connection
+        if share is not None:  # aioice's own has four characters: too few to be alone with it
+            self._connection._local_username = secrets.token_hex(8)
         self._connection._nominated = _Nominated(self._path_changed)
         self._connection.data_received = self._not_stun  # type: ignore[method-assign]
         gather = self._connection.get_component_candidates
@@ -107,9 +99,12 @@ class IceAgent:
         return self._connection._closing
 
     def _path_changed(self, pair: CandidatePair | None) -> None:
-        self._pair = pair
-        if pair is not None:
-            self._far_end = pair.remote_addr
+        if pair is None:
+            self._pair = None
+            return
+        settle = getattr(pair.protocol.transport, "settle", None)  # a relayed one has none
+        if settle is None or settle(pair.remote_addr):
+            self._pair, self._far_end = pair, pair.remote_addr
 
     # -- our side
 
@@ -151,10 +146,13 @@ class IceAgent:
         return found
 
     async def _open(self, host: str, component: int) -> StunProtocol:
-        sock = bind_udp(host, self._settings.port_range)
         protocol = StunProtocol(self._connection)
-        number = sock.getsockname()[1]
-        port = await open_port(sock, partial(self._arrived, protocol.datagram_received))
+        arrived = partial(self._arrived, protocol.datagram_received)
+        if self._share is not None:
+            port = self._share(host, arrived, self._connection.local_username)
+        else:
+            port = await open_port(bind_udp(host, self._settings.port_range), arrived)
+        port.unsent = self._unsent
         port.gone.add_done_callback(lambda _: protocol.connection_lost(None))
         protocol.connection_made(cast(asyncio.DatagramTransport, port))
         protocol.local_candidate = Candidate(
@@ -163,7 +161,7 @@ class IceAgent:
             transport="udp",
             priority=candidate_priority(component, "host"),
             host=host,
-            port=number,
+            port=port.address[1],
             type="host",
         )
         return protocol
@@ -201,6 +199,8 @@ class IceAgent:
                 "ICE found no way to the far end; check that the ice_addresses of both "
                 "can reach each other, and whether a TURN server is needed"
             )
+        if self._pair is None:
+            raise taken(self._connection._nominated[COMPONENT].remote_addr)
 
     async def add_remote_candidate(self, candidate: RTCIceCandidate | None) -> None:
         """Try one more address, None after the last; what cannot be tried is left out."""
@@ -232,6 +232,10 @@ class IceAgent:
         transport: Any = self._pair.protocol.transport
         return transport.sendto(data, self._far_end) is not False  # a relayed one does not tell
 
+    def _unsent(self, data: bytes) -> None:
+        if data[0] > 127:  # media, which was counted
+            self._counters.take_back(data)
+
     def take_dtls(self, data: bytes, address: Address) -> None:
         """Queue a datagram for the handshake, if it comes from an address that is being checked.
 
@@ -250,6 +254,6 @@ class IceAgent:
     def lose(self, lost: Callable[[], bool]) -> None:
         """Ask `lost` before each datagram that is sent, and drop it if so."""
         for protocol in self._connection._protocols:
-            if not isinstance(protocol.transport, _LossySocket):
-                lossy = _LossySocket(protocol.transport, lost)
+            if not isinstance(protocol.transport, LossyPort):
+                lossy = LossyPort(protocol.transport, lost)
                 protocol.transport = cast(asyncio.DatagramTransport, lossy)

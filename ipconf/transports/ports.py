@@ -34,8 +34,12 @@ FEW_PORTS = 16
 class Port(ABC):
     """A bound UDP port that hands what arrives to `arrived`."""
 
-    def __init__(self, arrived: Arrived) -> None:
+    def __init__(self, arrived: Arrived, address: tuple[str, int]) -> None:
         self.arrived = arrived
+        self.address = address
+        """Our IP address and port."""
+        self.unsent: Callable[[bytes], None] = _forget
+        """Told of each datagram that `sendto` took and that was not sent after all."""
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the socket is closed."""
 
@@ -46,6 +50,14 @@ class Port(ABC):
     @abstractmethod
     def close(self) -> None:
         """Hand over nothing from now on and release the socket; harmless when repeated."""
+
+    def settle(self, address: Address) -> bool:
+        """What comes from this address is for us from now on: False if it is somebody else's."""
+        return True
+
+
+def _forget(datagram: bytes) -> None:
+    """Nobody wants to know."""
 
 
 async def open_port(sock: socket.socket, arrived: Arrived) -> Port:
@@ -72,7 +84,7 @@ class _WatchedPort(Port):
     """A port whose socket the loop watches, or the set that it is in."""
 
     def __init__(self, sock: socket.socket, arrived: Arrived) -> None:
-        super().__init__(arrived)
+        super().__init__(arrived, sock.getsockname()[:2])
         self.receive = sock.recvfrom
         self.number = sock.fileno()
         self._socket = sock
@@ -174,6 +186,20 @@ class _Reader:
         hand_over(port.arrived, data, address, self._loop)
 
 
+class LossyPort:
+    """A port, or aioice's relayed transport, that loses on purpose what is sent through it."""
+
+    def __init__(self, port: Any, lost: Callable[[], bool]) -> None:
+        self._port = port
+        self._lost = lost
+
+    def sendto(self, data: bytes, address: Address) -> Any:
+        return self._lost() or self._port.sendto(data, address)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
+
+
 class _LoopPort(Port, asyncio.DatagramProtocol):
     """A port that is one of the loop's own datagram transports."""
 
@@ -183,7 +209,8 @@ class _LoopPort(Port, asyncio.DatagramProtocol):
     async def of(cls, sock: socket.socket, arrived: Arrived) -> _LoopPort:
         """Hand the socket to the loop."""
         loop = asyncio.get_running_loop()
-        _, port = await loop.create_datagram_endpoint(lambda: cls(arrived), sock=sock)
+        address = sock.getsockname()[:2]
+        _, port = await loop.create_datagram_endpoint(lambda: cls(arrived, address), sock=sock)
         return port
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -5,51 +5,58 @@ the ports can send to them: use it where the network is trusted, or for peers th
 """
 
 import asyncio
-import errno
 import ipaddress
-import socket
 from collections.abc import Callable
 
 from aiortc.sdp import MediaDescription
 
 from ..engine.rtp_wire import is_rtcp
-from ..errors import InvalidStateError, NegotiationError, TransportError
+from ..errors import InvalidStateError, NegotiationError
 from .base import PlainLine, SignalledTransport, TransportState
+from .binding import bind_ports
 from .ports import Address, Port, open_port
-
-RECEIVE_BUFFER_BYTES = 1 << 20
-"""Room in the kernel for a burst of video while the loop is busy."""
-PORT_ATTEMPTS = 64
-"""Pairs of ports to try before giving up."""
-_ADVICE = {
-    errno.EADDRNOTAVAIL: "give an address that this machine has",
-    errno.EACCES: "choose ports above 1023",
-}
-"""What to do about errors that other ports, or more of them, would not mend."""
+from .shared_port import Share, taken
 
 
 class UdpTransport(SignalledTransport):
-    """A pair of UDP ports on `host`, or with `mux` one port for both, towards one far end."""
+    """A pair of UDP ports on `host`, or with `mux` one port for both, towards one far end.
+
+    With `share` it is a part of a port that other calls use, too; RTP and RTCP must share it then.
+    """
 
     _time: Callable[[], float]  # of the loop, since `open`
 
     def __init__(
-        self, host: str, port_range: tuple[int, int] | None = None, *, mux: bool = False
+        self,
+        host: str,
+        port_range: tuple[int, int] | None = None,
+        *,
+        mux: bool = False,
+        share: Share | None = None,
     ) -> None:
         super().__init__()
         self.host = host
-        self.mux = mux
-        self.local: Address | None = None
-        self.local_rtcp: Address | None = None
+        self.mux = mux or share is not None
+        self.local: tuple[str, int] | None = None
+        self.local_rtcp: tuple[str, int] | None = None
+        self._share = share
         self._port_range = port_range
         self._remote: Address | None = None
         self._remote_rtcp: Address | None = None
         self._ports: list[Port] = []
 
     async def open(self, *, offering: bool = True) -> None:
-        sockets = _bind_ports(self.host, self._port_range, self.mux)
-        self.local, self.local_rtcp = sockets[0].getsockname()[:2], sockets[-1].getsockname()[:2]
         self._time = asyncio.get_running_loop().time
+        if self._share is not None:
+            self._ports.append(self._share(self.host, self._arrived))
+        else:
+            await self._open_own()
+        for port in self._ports:
+            port.unsent = self.counters.take_back
+        self.local, self.local_rtcp = self._ports[0].address, self._ports[-1].address
+
+    async def _open_own(self) -> None:
+        sockets = bind_ports(self.host, self._port_range, self.mux)
         try:
             for sock in sockets:
                 self._ports.append(await open_port(sock, self._arrived))
@@ -64,20 +71,28 @@ class UdpTransport(SignalledTransport):
         return PlainLine(self.host, self.local[1], self.local_rtcp[1])
 
     async def connect(self, remote: MediaDescription, *, offered: bool, role: str) -> None:
+        if self._share is not None and not remote.rtcp_mux:
+            raise NegotiationError(
+                "the far end has another port for RTCP; on a shared port both must have the same: "
+                "let it multiplex them (a=rtcp-mux), or make this call without shared_port"
+            )
         rtcp_port = remote.rtcp_port or remote.port + 1
         if remote.rtcp_mux and self.mux:
             rtcp_port = remote.port
         self.connect_to((remote.host or "", remote.port), (remote.rtcp_host or "", rtcp_port))
 
-    def connect_to(self, remote: Address, remote_rtcp: Address) -> None:
+    def connect_to(self, remote: tuple[str, int], remote_rtcp: tuple[str, int]) -> None:
         """Send RTP to `remote` and RTCP to `remote_rtcp` (the same when they share a port).
 
         A host of "" in `remote_rtcp` is that of `remote`. NegotiationError when an address is none
-        that can be sent to from here.
+        that can be sent to from here, or that another call has which shares the port.
         """
         remote_rtcp = (remote_rtcp[0] or remote[0], remote_rtcp[1])
         for address in (remote, remote_rtcp):
             self._check(*address)
+        for port in self._ports:
+            if not port.settle(remote):
+                raise taken(remote)
         self._remote, self._remote_rtcp = remote, remote_rtcp
         self.state = TransportState.CONNECTED
 
@@ -136,52 +151,3 @@ class UdpTransport(SignalledTransport):
             port.close()
         for port in ports:
             await port.gone
-
-
-def _bind_ports(host: str, port_range: tuple[int, int] | None, mux: bool) -> list[socket.socket]:
-    """One bound socket, or one on an even port and one on the next (RFC 3550 section 11)."""
-    if mux:
-        return [bind_udp(host, port_range)]
-    bind_udp(host, None).close()  # where that fails the address is at fault, and no port will do
-    candidates = range(port_range[0] + port_range[0] % 2, port_range[1], 2) if port_range else None
-    for attempt in range(PORT_ATTEMPTS if candidates is None else len(candidates)):
-        if candidates is None:
-            with bind_udp(host, None) as probe:
-                first = probe.getsockname()[1] & ~1
-        else:
-            first = candidates[attempt]
-        try:
-            rtp = bind_udp(host, (first, first))
-        except TransportError:
-            continue
-        try:
-            return [rtp, bind_udp(host, (first + 1, first + 1))]
-        except TransportError:
-            rtp.close()
-    raise TransportError(
-        f"no free pair of UDP ports on {host}; widen port_range or free some ports"
-    )
-
-
-def bind_udp(host: str, port_range: tuple[int, int] | None) -> socket.socket:
-    """A non-blocking UDP socket on `host`, on the first free port of the range, or any."""
-    ports = range(port_range[0], port_range[1] + 1) if port_range else (0,)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    problem: OSError | None = None
-    for port in ports:
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            sock.bind((host, port))
-        except OSError as exc:
-            sock.close()
-            problem = exc
-            if exc.errno == errno.EADDRNOTAVAIL:
-                break
-            continue
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        return sock
-    wanted = "ports {} to {}".format(*port_range) if port_range else "any port"
-    code = (problem and problem.errno) or 0
-    advice = _ADVICE.get(code, "widen port_range" if port_range else "free some ports")
-    raise TransportError(f"cannot bind {wanted} on {host}: {problem}; {advice}") from problem

@@ -22,6 +22,7 @@ from ..model import CallSettings, GoneReason
 from .base import Loss, SignalledTransport, TransportState, WebRtcLine
 from .ice import IceAgent, Stock
 from .ports import Address
+from .shared_port import Share
 from .srtp import Srtp
 
 CERTIFICATE_SPARE_LIFE = datetime.timedelta(days=7)
@@ -47,12 +48,17 @@ class Certificates:
 
 
 class WebRtcTransport(SignalledTransport):
-    """One ICE component with DTLS-SRTP: gather, exchange descriptions, connect, send."""
+    """One ICE component with DTLS-SRTP: gather, exchange descriptions, connect, send.
 
-    def __init__(self, settings: CallSettings, certificate: RTCCertificate) -> None:
+    With `share` its ports are parts of those that other calls use, too.
+    """
+
+    def __init__(
+        self, settings: CallSettings, certificate: RTCCertificate, share: Share | None = None
+    ) -> None:
         super().__init__()
         self._settings = settings
-        self._ice = IceAgent(settings, self.counters, self._arrived)
+        self._ice = IceAgent(settings, self.counters, self._arrived, share)
         self._dtls = RTCDtlsTransport(self._ice.transport, [certificate])
         self._dtls.on("statechange", self._dtls_changed)
         self._time = asyncio.get_running_loop().time
