@@ -348,7 +348,7 @@ def test_a_pause_moves_the_timestamp_and_marks_the_next_packet():
     sender.push(tone(0.05))
     sender.skip(RATE)
     (packet,) = sender.push(tone(0.02))
-    assert packet.timestamp == 2 * BLOCK + RATE
+    assert packet.timestamp == 2 * BLOCK + BLOCK // 2 + RATE  # half a packet was waiting
     assert packet.marker
 
 

@@ -159,10 +159,9 @@ class ForwardedPeople:
 
     # -- for sessions -----------------------------------------------------------------------
 
-    def following(self, serial: int, limit: int | None = None) -> list[ForwardedPerson]:
-        """Who joined under that serial or later, so many of them at most, in that order."""
-        place = bisect_left(self._serials, serial)
-        return self._order[place : None if limit is None else place + limit]
+    def following(self, serial: int) -> list[ForwardedPerson]:
+        """Who joined under that serial or later, in that order."""
+        return self._order[bisect_left(self._serials, serial) :]
 
     def count_beside(self, leg: Hashable) -> int:
         """How many are on other legs."""

@@ -18,8 +18,9 @@ import numpy as np
 from ..engine.dominance import DominantSpeaker
 from ..engine.hearing import Hearing
 from ..engine.speakers import SILENT_LEVEL
-from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
+from ..model import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from ..pipelines.mix_minus import Room
+from ..terminals.base import Samples
 from ..ticker import AUDIO_TICKS
 from .audiences import Audiences
 from .call_legs import CallLeg
@@ -66,6 +67,7 @@ class AudioBridge:
         self._resting = False  # whether nothing was sent to anybody in the latest tick
         self._memory = Room()
         self._locals: dict[LocalLeg, None] = {}
+        self._to_hear: list[tuple[LocalLeg, Samples]] = []  # in this tick
         self._rates: dict[Hashable, int] = {}
         self.rate_hz = AUDIO_RATE_HZ
         """Of the sound that is mixed: no more than any of the legs can make use of."""
@@ -108,7 +110,6 @@ class AudioBridge:
             self._rates.pop(terminal, None)
         else:
             self._rates[terminal] = rate_hz
-        self.rate_hz = max(self._rates.values(), default=AUDIO_RATE_HZ)
 
     def forget(self, voice: Voice) -> None:
         """A voice is no more: what is left of it fades out in the next tick."""
@@ -120,19 +121,23 @@ class AudioBridge:
 
     def tick(self, now: float, due: float, number: int) -> None:
         """Let everybody hear the next 20 ms, due at `due`."""
+        rate_hz = max(self._rates.values(), default=AUDIO_RATE_HZ)
+        if rate_hz > self.rate_hz or not self._ending:  # who ends fades out at the rate it had
+            self.rate_hz = rate_hz
+        self._to_hear.clear()
         sounds = self._sounds(now)
         self.encoders.begin_turn()
         if sounds:
             self._spoken_at = number
-        if number - self._spoken_at > REST_AFTER_TICKS and number % REST_TICKS:
-            self._rest(self._locals if self._resting else self.audiences.listeners(), due)
+        if number - self._spoken_at > REST_AFTER_TICKS and self._pauses(number):
+            self._rest(self._locals if self._resting else self.audiences.listeners())
             self._held, self._heard, self.mixes = {}, {}, 0
             self._resting = True
         else:
             self._resting = False
-            mixes = self._mix(sounds, due, number)
+            mixes = self._mix(sounds, number)
             self.mixes = len(mixes)
-            self._send(mixes, now, due, number)
+            self._send(mixes, now, number)
             self.audiences.gather({voice.leg for voice in self._awake})
         self._ending.clear()
         for moved in self._hearing.arrive():
@@ -140,8 +145,10 @@ class AudioBridge:
                 moved.row = None  # it comes to hear others: fade in
         if number % ADAPT_TICKS == 0:
             self.encoders.adapt(self.mixes, self._spare(now))
+        for leg, block in tuple(self._to_hear):  # last: their terminals may do anything
+            leg.hear(block, due)
 
-    def _mix(self, sounds: list[Sound], due: float, number: int) -> list[Mixed]:
+    def _mix(self, sounds: list[Sound], number: int) -> list[Mixed]:
         """The mixes of all rooms, but for those in which nobody has talked for a while."""
         rooms: dict[str, list[Leg]] = {}
         for leg in self.audiences.listeners():
@@ -155,8 +162,8 @@ class AudioBridge:
             if there:
                 self._sounded[room] = number
             rests = number - self._sounded.get(room, -math.inf) > REST_AFTER_TICKS
-            if rests and number % REST_TICKS:
-                self._rest(listeners, due)
+            if rests and self._pauses(number):
+                self._rest(listeners)
                 continue
             # Who has just been put to sleep fades out in this tick, and is not to hear that either.
             awake = dict.fromkeys((*(v for v, _ in there), *self._awake))
@@ -169,12 +176,12 @@ class AudioBridge:
             self._sounded = {r: n for r, n in self._sounded.items() if r in rooms}
         return mixes
 
-    def _send(self, mixes: Iterable[Mixed], now: float, due: float, number: int) -> None:
+    def _send(self, mixes: Iterable[Mixed], now: float, number: int) -> None:
         """Encode the mixes, each in the ways that its listeners need, and send them."""
         jobs: list[Job] = []
         said: list[Said] = []
         for mixed in mixes:
-            more = self._jobs(mixed, due, number)
+            more = self._jobs(mixed, number)
             jobs += more
             said += [mixed.said] * len(more)
         begins = number // AUDIO_TICKS * AUDIO_FRAME_SAMPLES
@@ -187,13 +194,18 @@ class AudioBridge:
                 for leg in job.legs:
                     leg.outlet.send(packet, who, tails, now)
 
-    def _rest(self, listeners: Iterable[Leg], due: float) -> None:
+    def _pauses(self, number: int) -> bool:
+        """Whether who rests is sent nothing in this tick; else it is time for a whole packet."""
+        blocks = math.ceil(self.encoders.longest_s / AUDIO_FRAME_S)
+        return number % REST_TICKS >= blocks * AUDIO_TICKS
+
+    def _rest(self, listeners: Iterable[Leg]) -> None:
         """Let nobody hear anything; legs of this machine hear that."""
         for leg in listeners:
             if isinstance(leg, CallLeg):
                 leg.outlet.resting = True
             elif isinstance(leg, LocalLeg):
-                leg.hear(_SILENCE.copy(), due)
+                self._to_hear.append((leg, _SILENCE.copy()))
 
     def _is_in(self, voice: Voice, room: str, last: frozenset[int]) -> bool:
         """Whether a voice is heard in a room, in which these voices were heard in the last tick."""
@@ -201,15 +213,15 @@ class AudioBridge:
             return voice.number in last
         return self._hearing.is_in(voice, room)
 
-    def _jobs(self, mixed: Mixed, due: float, number: int) -> list[Job]:
-        """What is to be encoded so that the legs of a mix hear it; those here do at once."""
+    def _jobs(self, mixed: Mixed, number: int) -> list[Job]:
+        """What is to be encoded so that the legs of a mix hear it; those here do in the end."""
         hearers: dict[Hashable, list[CallLeg]] = {}
         for leg in mixed.legs:
             if isinstance(leg, CallLeg):
                 key = leg.outlet.encoder_key(mixed.room, mixed.row, mixed.change, number)
                 hearers.setdefault(key, []).append(leg)
             elif isinstance(leg, LocalLeg):
-                leg.hear(mixed.block, due)
+                self._to_hear.append((leg, mixed.block))
         return [Job(key, legs, mixed.block) for key, legs in hearers.items()]
 
     def _spare(self, now: float) -> float:

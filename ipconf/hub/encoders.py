@@ -12,7 +12,7 @@ from ..codecs.opus_settings import OpusEffort, opus_channels, opus_settings
 from ..codecs.waveform import BLOCKS_PER_S
 from ..engine.speakers import levels_of
 from ..errors import MediaError
-from ..model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
+from ..model import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 from ..pipelines.audio_sender import AudioSender, EncodedAudio
 from ..pipelines.effort import EffortPolicy
 from ..terminals.base import Samples
@@ -75,7 +75,8 @@ class MixEncoder:
             effort=self._effort,
         )
         self._rate_hz = AUDIO_RATE_HZ
-        packet_samples = round(self._sender.packet_s * AUDIO_RATE_HZ)
+        self.packet_s = self._sender.packet_s
+        packet_samples = round(self.packet_s * AUDIO_RATE_HZ)
         by_codes = way.format.name.lower() in TABLE_CODECS
         self._by_codes = by_codes and packet_samples == AUDIO_FRAME_SAMPLES
         self._table: NDArray[np.uint8] | None = None
@@ -83,17 +84,22 @@ class MixEncoder:
         """Whether its packets end with the tick: then legs may come and go at any time."""
         self.used = -1
         """The turn in which it was used last."""
+        self._begins = samples  # its next block on the bridge's clock, in samples of 48 kHz
 
     def encode(
-        self, job: Job, level: int, turn: int, place: int, codes: Codes
+        self, job: Job, level: int, turn: int, place: int, codes: Codes, begins: int
     ) -> list[EncodedAudio]:
-        """The packets that are complete with these 20 ms; MediaError if the encoder fails."""
+        """The packets that are complete with the 20 ms that begin at `begins` samples of 48 kHz.
+
+        MediaError if the encoder fails.
+        """
         rate_hz = len(job.block) * BLOCKS_PER_S
         if rate_hz != self._rate_hz:
             self._rate_hz = self._sender.rate_hz = rate_hz
             self._table = None
-        if 0 <= self.used < turn - 1:  # time has passed in which others had their own
-            self._sender.skip((turn - self.used - 1) * AUDIO_FRAME_SAMPLES)
+        if begins > self._begins:  # others had their own meanwhile, or nobody was served
+            self._sender.skip(begins - self._begins)
+        self._begins = begins + AUDIO_FRAME_SAMPLES
         if turn - self.used > 1 and self.shareable:
             # New, or last used some time ago: it goes on from what the listeners' decoders have.
             self._sender.prime(job.legs[0].outlet.heard)
@@ -126,6 +132,8 @@ class EncoderPool:
         self._mixes = 1
         self._spare = 1.0
         self._turn = 0
+        self.longest_s = AUDIO_FRAME_S
+        """The longest packets that any of them has made."""
         self.failures = 0
         """Times an encoder could not be made, or failed."""
 
@@ -151,7 +159,7 @@ class EncoderPool:
                 continue
             try:
                 encoder = encoders.get(job.key) or self._make(job, samples)
-                packets.append(encoder.encode(job, level, turn, place, codes))
+                packets.append(encoder.encode(job, level, turn, place, codes, samples))
             except MediaError:
                 self.failures += 1
                 encoders.pop(job.key, None)
@@ -168,6 +176,7 @@ class EncoderPool:
     def _make(self, job: Job, samples: int) -> MixEncoder:
         encoder = MixEncoder(job.legs, self._mixes, self._spare, samples)
         self._encoders[job.key] = encoder
+        self.longest_s = max(self.longest_s, encoder.packet_s)
         for leg in job.legs:
             leg.outlet.apart = not encoder.shareable
         return encoder

@@ -32,7 +32,7 @@ KEPT_PACKETS = 3
 PROBE_PERIOD = 5
 """Of a voice that sleeps and tells no level one packet in five is decoded to find it."""
 QUIET_LEVEL = 60
-"""What is softer than -60 dBov is no talk, but tells of the noise that talk will stand out of ..."""
+"""What is softer than -60 dBov is no talk, but tells of the noise that talk stands out of ..."""
 UNTOLD_PACKETS = 2
 """... for which one level in three is enough (`engine/speech_activity.py` fills gaps of 60 ms)."""
 CHEAP_CODECS = frozenset({"pcmu", "pcma", "l16"})

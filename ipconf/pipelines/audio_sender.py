@@ -162,7 +162,11 @@ class AudioSender:
             self._encoder.prime(with_channels(block, self._encoder.channels))
 
     def skip(self, samples: int) -> None:
-        """Let time pass without sound: the capture paused for that many samples of 48 kHz."""
+        """Let time pass without sound: the capture paused for that many samples of 48 kHz.
+
+        What waits for the rest of its packet is lost with it.
+        """
+        samples += len(self._waiting) * self._step
         self._waiting = self._waiting[:0]
         ticks = samples * self._frame_ticks // (self._frame_samples * self._step)
         self._timestamp = (self._timestamp + ticks) & _TIMESTAMP_MASK

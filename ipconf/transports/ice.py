@@ -128,7 +128,7 @@ class IceAgent:
         chosen = self._settings.ice_addresses
         protocols = self._connection._protocols
         found: list[Candidate] = []
-        for host in addresses if chosen is None else map(str, chosen):
+        for host in dict.fromkeys(addresses if chosen is None else map(str, chosen)):
             try:
                 protocols.append(await self._open(host, component))
             except TransportError:

@@ -150,7 +150,7 @@ class _SharedSocket:
     def remove(self, port: _SharedPort) -> None:
         """Forget a call and its far end; what it has sent is sent before the socket closes."""
         self._ports.remove(port)
-        if port.user is not None:
+        if port.user is not None and self._users.get(port.user) is port:
             del self._users[port.user]
         self._asked = {k: asker for k, asker in self._asked.items() if asker is not port}
         self._settled = {k: owner for k, owner in self._settled.items() if owner is not port}
