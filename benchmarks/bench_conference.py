@@ -52,6 +52,9 @@ LISTENERS = (
     Case(Task(50, 3, transport="webrtc"), None, usual=False),
     Case(Task(100, 3, transport="webrtc"), 0.36, told=True),
     Case(Task(300, 3, transport="webrtc"), 0.75, usual=False, told=True),
+    Case(Task(200, 3, shared_port=True), None, usual=False),
+    Case(Task(300, 3, transport="webrtc", shared_port=True), 0.55, usual=False),
+    Case(Task(500, 3, transport="webrtc", shared_port=True), 0.80, usual=False),
 )
 TALKERS = (Case(Task(100, 100, codec="pcmu"), 0.20),)
 GROWTH = "CPU of the hub by its legs, 3 of them talking"
@@ -83,7 +86,8 @@ def load_of(task: Task) -> str:
 
 def carrier_of(task: Task) -> str:
     """What the packets of a load go through."""
-    return "plain RTP" if task.transport == "rtp" else "DTLS-SRTP"
+    kind = "plain RTP" if task.transport == "rtp" else "DTLS-SRTP"
+    return f"{kind}, shared port" if task.shared_port else kind
 
 
 def _loop(task: Task) -> str:
@@ -132,12 +136,13 @@ def rows_of(case: Case, runs: list[Run], judged: bool) -> list[Row]:
 
 
 async def run(plan: Plan) -> AsyncIterator[Row]:
-    """Each case on the faster loop; with `--full` all of them, and listeners on both loops."""
+    """Each usual case on the faster loop; with `--full` all, and usual listeners on both loops."""
     fast = find_spec("uvloop") is not None
     cases = [case for case in (*LISTENERS, *TALKERS) if case.usual or plan.full]
     if plan.quick:
         cases = [QUICK]
-    slow = [replace(case, task=replace(case.task, uvloop=False)) for case in LISTENERS]
+    usual = [case for case in LISTENERS if case.usual]
+    slow = [replace(case, task=replace(case.task, uvloop=False)) for case in usual]
     failures = []
     for case in [*cases, *(slow if plan.full and fast else [])]:
         task = replace(case.task, duration_s=plan.window_s)

@@ -149,6 +149,18 @@ def _spectra(blocks: list[Samples]) -> tuple[NDArray[np.float64], NDArray[np.flo
     return np.square(np.abs(np.fft.rfft(sound * window, AUDIO_RATE_HZ, axis=0))), window
 
 
+class Tape(RenderTerminal):
+    """Keeps everything."""
+
+    def __init__(self) -> None:
+        super().__init__("tape", AUDIO, RENDER)
+        self.blocks: list[Samples] = []
+
+    def write(self, media: object, at: float) -> None:
+        assert isinstance(media, np.ndarray)
+        self.blocks.append(media)
+
+
 class Party:
     """Somebody far away: a provider with a call into the conference."""
 

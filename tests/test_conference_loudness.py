@@ -9,7 +9,7 @@ from itertools import count
 import numpy as np
 import pytest
 from audio_lab import tone
-from conference_lab import Ear, patiently
+from conference_lab import Ear, Tape, patiently
 from memory_calls import MemoryProvider, Plug
 from numpy.typing import NDArray
 from peers import eventually
@@ -46,16 +46,8 @@ class Says(CaptureTerminal):
         return self.blocks[(self._at - 1) % len(self.blocks)]
 
 
-class Tape(RenderTerminal):
-    """Keeps everything."""
-
-    def __init__(self) -> None:
-        super().__init__("tape", AUDIO, RENDER)
-        self.blocks: list[Samples] = []
-
-    def write(self, media: object, at: float) -> None:
-        assert isinstance(media, np.ndarray)
-        self.blocks.append(media)
+class Listener(Tape):
+    """Tells what it has kept."""
 
     def sound(self, begin: int = 0) -> NDArray[np.float64]:
         """What was heard from a block on, the left ear's."""
@@ -114,7 +106,7 @@ async def conference() -> AsyncIterator[Conference]:
 
 @patiently()
 async def test_what_passes_many_conferences_stays_bit_for_bit() -> None:
-    said, tape = noise(), Tape()
+    said, tape = noise(), Listener()
     async with MemoryProvider("Hub", {}, count(2, 2)) as hub:
         halls = [hub.create_conference() for _ in range(HOPS)]
         halls[0].add_local("Speaker", Says(said))
@@ -170,7 +162,7 @@ async def test_a_hundred_who_shout_in_phase_saturate_without_an_echo() -> None:
     async with conference() as there:
         for number in range(99):
             there.add_local(f"{number}", Says(shout))
-        outside, shouting = Tape(), Tape()
+        outside, shouting = Listener(), Listener()
         there.add_local("Listener", outside)
         there.add_local("One of them", Says(own), shouting)
         await shouting.goes_on(60)
@@ -205,7 +197,7 @@ class Stage:
     def __init__(self, stack: AsyncExitStack) -> None:
         self.stack = stack
         self.board: dict[int, Plug] = {}
-        self.tape = Tape()
+        self.tape = Listener()
         self.hub: MediaServiceProvider
         self.there: Conference
         self.talker: Leg
@@ -345,7 +337,7 @@ def test_what_a_far_end_is_sent_does_not_click(codec: str) -> None:
             pair = call, ours = tsp.pair({AUDIO})
             for each in pair:
                 each.settings = each.settings.replace(audio_codecs=(codec,))
-            stage.tape = Tape()
+            stage.tape = Listener()
             call.stream(AUDIO, RENDER).select_terminal(stage.tape)
             stage.listener = stage.there.add(ours)
             await tsp.connect(pair=pair)

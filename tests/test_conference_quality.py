@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conference_lab import patiently
+from conference_lab import Tape, patiently
 from memory_calls import MemoryProvider, Plug
 from numpy.typing import NDArray
 from senses import AUDIO, CAPTURE, RENDER
@@ -29,7 +29,7 @@ from ipconf.codecs.opus_settings import OpusEffort
 from ipconf.hub.audio import AudioBridge
 from ipconf.hub.call_legs import CallLeg
 from ipconf.model import AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
-from ipconf.terminals.base import CaptureTerminal, RenderTerminal, Samples
+from ipconf.terminals.base import CaptureTerminal, Samples
 
 RECORDINGS = Path("/usr/share/sounds/alsa")
 NAMES = ("Front_Center", "Front_Left", "Rear_Left", "Side_Right")
@@ -64,16 +64,8 @@ class Hush(CaptureTerminal):
         return _silence(1)
 
 
-class Tape(RenderTerminal):
-    """Keeps everything."""
-
-    def __init__(self) -> None:
-        super().__init__("tape", AUDIO, RENDER)
-        self.blocks: list[Samples] = []
-
-    def write(self, media: object, at: float) -> None:
-        assert isinstance(media, np.ndarray)
-        self.blocks.append(media)
+class Listener(Tape):
+    """Tells what it has kept."""
 
     @property
     def sound(self) -> NDArray[np.int16]:
@@ -188,7 +180,7 @@ async def hear(said: Said, mixes: int) -> NDArray[np.int16]:
         conference = await stack.enter_async_context(hub.create_conference())
         hall = Hall(stack, hub, conference)
         hush = conference.add_local("Hush", Hush("hush", AUDIO, CAPTURE))
-        tape = Tape()
+        tape = Listener()
         for number in range(mixes - 1):
             call, leg = await hall.enter(MemoryProvider(f"l{number}", board, free))
             conference.set_gain(1.5 + number / 100, hush, leg)

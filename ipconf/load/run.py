@@ -17,7 +17,7 @@ from .verdict import find_failures
 AT_ONCE = 20
 """So many legs call at the same time."""
 SETTLING_S = 2.0
-"""From the first packet until jitter buffers and talkers are what they stay."""
+"""From a change until everything is what it stays."""
 CODECS = {"opus": "opus", "g722": "G722", "pcmu": "PCMU", "pcma": "PCMA"}
 """What legs can speak, by what the command line calls it."""
 
@@ -98,7 +98,10 @@ async def perform(task: Task, idle_s: float = 0.0) -> Outcome:
         began, before = time.monotonic(), await hub.ask("usage")
         await _connect(hub, callers, task)
         set_up_s, after = time.monotonic() - began, await hub.ask("usage")
-        idle = await hub.ask("measure", seconds=idle_s) if idle_s else None
+        idle = None
+        if idle_s:
+            await asyncio.sleep(SETTLING_S)  # until all have been told of all
+            idle = await hub.ask("measure", seconds=idle_s)
         await callers.ask("play", talkers=task.talkers, loss_percent=task.loss_percent)
         await asyncio.sleep(SETTLING_S)
         used, came = await asyncio.gather(

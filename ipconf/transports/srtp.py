@@ -6,6 +6,9 @@ pylibsrtp's own methods make a C integer and check types for every packet, which
 as the cipher. Its private names stand in this file only; tests/test_aiortc_contract.py pins them.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from pylibsrtp import Session
 from pylibsrtp._binding import ffi, lib
 
@@ -15,6 +18,9 @@ MAX_TRAILER_BYTES = 160
 """More than libsrtp ever appends (SRTP_MAX_TRAILER_LEN, SRTP_MAX_SRTCP_TRAILER_LEN)."""
 MAX_DATAGRAM_BYTES = 1500
 """What Ethernet carries at once; nobody sends longer RTP or RTCP on purpose."""
+
+Work = Callable[[Any, Any, Any], int]
+"""A function of libsrtp that changes a datagram in place; 0 if it could."""
 
 
 class Srtp:
@@ -31,27 +37,21 @@ class Srtp:
 
     def protect(self, datagram: bytes) -> bytes | None:
         """The protected RTP or RTCP datagram; None if it is none, or too long for one."""
-        if not is_rtcp(datagram):
-            return self.protect_rtp(datagram)
-        size = len(datagram)
-        if size > MAX_DATAGRAM_BYTES:
-            return None
-        length = self._length
-        length[0] = size
-        self._buffer[0:size] = datagram
-        failed = lib.srtp_protect_rtcp(self._state, self._room, length)
-        return None if failed else self._buffer[0 : length[0]]
+        rtcp = is_rtcp(datagram)
+        return self._protect(lib.srtp_protect_rtcp if rtcp else lib.srtp_protect, datagram)
 
     def protect_rtp(self, datagram: bytes) -> bytes | None:
         """The protected RTP datagram; None if it is too short or too long for one."""
+        return self._protect(lib.srtp_protect, datagram)
+
+    def _protect(self, work: Work, datagram: bytes) -> bytes | None:
         size = len(datagram)
         if size > MAX_DATAGRAM_BYTES:
             return None
         length = self._length
         length[0] = size
         self._buffer[0:size] = datagram
-        failed = lib.srtp_protect(self._state, self._room, length)
-        return None if failed else self._buffer[0 : length[0]]
+        return None if work(self._state, self._room, length) else self._buffer[0 : length[0]]
 
     def unprotect(self, datagram: bytes) -> bytes | None:
         """The RTP or RTCP datagram; None if it is not authentic, came before, or is too long."""
