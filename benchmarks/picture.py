@@ -77,7 +77,7 @@ def draw(rows: Sequence[Row], datagram_us: float, path: Path) -> bool:
     axes.set_ylim(bottom=0)
     axes.set_title(GROWTH)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1.0))
     figure.tight_layout()
     figure.savefig(path, dpi=DOTS_PER_INCH)
     pyplot.close(figure)
