@@ -12,7 +12,7 @@ help:
 	@echo "make demo    two parties call each other, live in your terminal"
 	@echo "make test    run the tests"
 	@echo "make check   formatting, lint and types, as CI does"
-	@echo "make bench   measure CPU, delay and quality, against plain aiortc and Janus; 25 minutes"
+	@echo "make bench   measure CPU, delay and quality, against plain aiortc and Janus; takes long"
 	@echo "make clean   remove the virtual environment, caches and builds"
 
 demo: $(VENV)/.test

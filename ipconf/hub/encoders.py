@@ -167,12 +167,6 @@ class EncoderPool:
                 packets.append([])
         return packets
 
-    def encode(
-        self, key: Hashable, legs: Sequence[CallLeg], block: Samples, samples: int
-    ) -> list[EncodedAudio]:
-        """Encode 20 ms for these legs with the encoder of that key: `encode_all` of one."""
-        return self.encode_all([Job(key, legs, block)], samples)[0]
-
     def _make(self, job: Job, samples: int) -> MixEncoder:
         encoder = MixEncoder(job.legs, self._mixes, self._spare, samples)
         self._encoders[job.key] = encoder

@@ -49,6 +49,8 @@ def _since_sent(number: float, sent: Sequence[float], at: float) -> float | None
     latest -= (latest - whole) % PERIOD_PACKETS
     for turn in range(latest, -1, -PERIOD_PACKETS):
         left = sent[turn] + (number - whole) * (sent[turn + 1] - sent[turn])
+        if left <= at:
+            return at - left
         if left <= at + BLUR_S:
-            return max(0.0, at - left)
+            return None  # it is not that of the turn before either
     return None
