@@ -3,6 +3,9 @@
 Ours and Janus carry 50 legs of Opus, mono, 48 kHz, over plain RTP, in turns. Plain aiortc knows
 DTLS-SRTP alone, and less than 50 legs: what is looked for is how many it carries until it is full,
 and ours is given the same. At which quality each works is in `bench_quality`.
+
+Listeners, of whom 3 talk, are carried by ours and by a bare loop as well, which keeps no account of
+anything: what it takes on the same machine is what there is to be compared with.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from statistics import median
 from ipconf.load.run import Task
 
 from .bench_conference import carrier_of, load_of, name_of
-from .hubs import AIORTC, COMPARED, JANUS, OURS, AiortcHub, MakeHub, OwnHub, carry
+from .hubs import AIORTC, BARE, COMPARED, JANUS, OURS, AiortcHub, BareHub, MakeHub, OwnHub, carry
 from .janus import Janus, janus_version
 from .janus_files import BITRATE_BPS, find_janus
 from .machine import Machine, described
@@ -36,6 +39,9 @@ STEP = 2
 CHANCES = 2
 """A machine that is busy with something else may spoil one."""
 FULL_WINDOW_S = 3.0
+LISTENERS = (50, 200, 400)
+QUICK_LISTENERS = (10,)
+LISTENERS_TALKING = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,25 @@ async def _beside_janus(plan: Plan) -> AsyncIterator[Row]:
     yield Row(ratio, median(ratios), "x", ratio_goal, note)
 
 
+async def _beside_bare(plan: Plan) -> AsyncIterator[Row]:
+    """Ours and a bare loop in turns, for listeners on plain RTP."""
+    for legs in plan.pick(LISTENERS, QUICK_LISTENERS):
+        task = Task(legs, LISTENERS_TALKING, duration_s=plan.window_s)
+        ours: list[Turn] = []
+        bare: list[Turn] = []
+        for _ in range(min(plan.runs, RUNS)):
+            ours.append(await attempt(partial(_turn, _own(task), task)))
+            bare.append(await attempt(partial(_turn, BareHub, task)))
+        place = f"{legs} legs, {LISTENERS_TALKING} talking, {carrier_of(task)}"
+        for who, turns in ((OURS, ours), (BARE, bare)):
+            row = row_of(who, task, turns)
+            yield replace(row, what=f"{load_of(task)}: {who}", place=Place(COMPARED, who, place))
+        ratios = [own.cpu / other.cpu for own, other in zip(ours, bare, strict=True)]
+        note = f"{min(ratios):.2f} to {max(ratios):.2f} in {len(ratios)} runs"
+        what = f"{load_of(task)}: ours as a multiple of {BARE}'s"
+        yield Row(what, median(ratios), "x", note=note)
+
+
 async def find_most(carries: Callable[[int], Awaitable[object]], least: int, most: int) -> int:
     """The largest number, to within `STEP`, for which `carries` answers something; 0 if none does.
 
@@ -141,7 +166,7 @@ async def _until_full(plan: Plan) -> AsyncIterator[Row]:
 async def run(plan: Plan) -> AsyncIterator[Row]:
     """Janus first, then aiortc; what is broken of one does not keep the other."""
     failures = []
-    for part in (_beside_janus, _until_full):
+    for part in (_beside_janus, _beside_bare, _until_full):
         try:
             async for row in part(plan):
                 yield row

@@ -20,7 +20,7 @@ from ipconf.load.verdict import find_failures
 
 from .children import Child
 
-OURS, JANUS, AIORTC = "ours", "Janus", "plain aiortc"
+OURS, JANUS, AIORTC, BARE = "ours", "Janus", "plain aiortc", "a bare loop"
 COMPARED = "Our hub beside others"
 """The table of what was measured of all of them."""
 FASTER_LOOP = ["--uvloop"] if find_spec("uvloop") else []
@@ -76,6 +76,13 @@ class AiortcHub(ChildHub):
 
     def __init__(self) -> None:
         super().__init__(Child("subject_bridge", *FASTER_LOOP))
+
+
+class BareHub(ChildHub):
+    """The least that a hub does."""
+
+    def __init__(self) -> None:
+        super().__init__(Child("subject_bare", *FASTER_LOOP))
 
 
 class OwnHub(ChildHub):

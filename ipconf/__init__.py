@@ -14,6 +14,8 @@ from .hub.call_legs import CallLeg
 from .hub.legs import Leg
 from .hub.local_legs import LocalLeg
 from .hub.people import Attendee, Role
+from .hub.recording import ConferenceRecording
+from .hub.recording_kinds import RecordingKind
 from .model import (
     CallSettings,
     CallState,
@@ -54,6 +56,7 @@ __all__ = [
     "Cause",
     "ClipPlayer",
     "Conference",
+    "ConferenceRecording",
     "ConferenceSettings",
     "Direction",
     "Event",
@@ -80,6 +83,7 @@ __all__ = [
     "Payload",
     "PayloadRecorder",
     "PayloadTerminal",
+    "RecordingKind",
     "RenderTerminal",
     "Role",
     "SdesType",

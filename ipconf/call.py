@@ -1,8 +1,9 @@
 """The per-call object: streams, people, and the channels that carry them (MSPI: the MSP call).
 
-A call has its streams from the start, one per medium and direction, and keeps them whatever the
-transports do. What to connect to comes from the telephony service provider as messages
-(`receive_tsp_data`), one after the other; `disconnect` and `close` may be called at any time.
+A call has one stream per medium and direction from the start, besides those for sending video that
+an application creates, and keeps them whatever the transports do. What to connect to comes from the
+telephony service provider as messages (`receive_tsp_data`), one after the other; `disconnect` and
+`close` may be called at any time.
 
     Call ─┬─ Signalling: messages in, negotiators out
           ├─ Connection: transports that are agreed on, the call's state, its end
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from .calls.connection import Connection
+from .calls.further import FurtherStreams
 from .calls.media import CallMedia
 from .calls.signalling import Signalling
 from .engine.reception import RemoteSource
@@ -25,14 +27,11 @@ from .errors import (
     ClosedError,
     InvalidDirectionError,
     InvalidMediaTypeError,
-    InvalidStreamError,
-    MaxStreamsError,
-    NotSupportedError,
     TransportError,
 )
 from .event_hub import EventHub, EventStream
 from .events import CallEvent, CallStateChanged, Event, ParticipantEvent, TextReceived, TspData
-from .model import CallSettings, CallState, Direction, MediaType, name_of
+from .model import CallSettings, CallState, Direction, MediaType
 from .participants import LocalParticipant, Participant, Roster
 from .private_ifaces import InterfaceHost, ParticipantControl, ParticipantSubStreamControl
 from .rtp_streams import Stream
@@ -91,8 +90,15 @@ class Call(InterfaceHost):
         self._hub = EventHub()
         self._capture = {m: make_capture_stream(self, m) for m in self.media_types}
         self._render = {m: make_render_stream(self, m) for m in self.media_types}
+        self._further = FurtherStreams(self)
         self._media = CallMedia(
-            self._capture, self._render, self.roster, self.ticker, self.now, provider.unix_offset_s
+            self._capture,
+            self._render,
+            self.roster,
+            self.ticker,
+            self.now,
+            provider.unix_offset_s,
+            self._further,
         )
         self._connection = Connection(self, self._media)
         self._signalling = Signalling(self, self._connection, make_transport)
@@ -136,7 +142,7 @@ class Call(InterfaceHost):
     @property
     def streams(self) -> tuple[Stream, ...]:
         """All streams, sent ones first (MSPI: ITStreamControl::EnumerateStreams)."""
-        return (*self._capture.values(), *self._render.values())
+        return (*self._capture.values(), *self._further, *self._render.values())
 
     def stream(self, media_type: MediaType, direction: Direction) -> Stream:
         """The stream of that medium and direction.
@@ -162,21 +168,28 @@ class Call(InterfaceHost):
             )
 
     def create_stream(self, media_type: MediaType, direction: Direction) -> Stream:
-        """Always MaxStreamsError: a call has its streams from the start (ITStreamControl)."""
-        raise MaxStreamsError(
-            f"{self.identity} has one stream for each medium and direction already; use stream()"
-        )
+        """A further stream that sends video, as a shared screen (MSPI: ITStreamControl).
+
+        It has one of `CallSettings.video_sections` to itself, which our description marks as
+        slides, and can be created until the call is connected; if the far end has no line for it,
+        `StreamNotUsed` tells it. All other streams are there from the start.
+
+        MaxStreamsError for those, once the call is being connected, and where no section is left;
+        ClosedError when the call is closed. What `stream` raises for what is no medium or direction
+        of the call.
+        """
+        self.stream(media_type, direction)
+        if self._closing is not None:
+            raise ClosedError(f"{self.identity} is closed; create a new call")
+        return self._further.create(media_type, direction)
 
     def remove_stream(self, stream: Stream) -> None:
-        """Always NotSupportedError: streams live as long as their call; stop() them instead.
+        """End a stream that `create_stream` made, and give its terminal back.
 
-        InvalidStreamError for what is no stream of this call.
+        NotSupportedError for the others, which live as long as their call: stop() them instead.
+        InvalidStreamError for what is no stream of this call (MSPI: ITStreamControl).
         """
-        if stream not in self.streams:
-            raise InvalidStreamError(
-                f"{name_of(stream)} is no stream of {self.identity}; take one of its `streams`"
-            )
-        raise NotSupportedError(f"{stream.identity} lives as long as its call; stop() it instead")
+        self._further.remove(stream)
 
     def request_terminal(
         self,
@@ -320,6 +333,11 @@ class Call(InterfaceHost):
         self._hub.unwatch(take)
 
     # -- what its connection uses (connection.ConnectionOwner)
+
+    @property
+    def further_streams(self) -> int:
+        """How many streams were created."""
+        return len(self._further)
 
     def receive_tsp_data(self, message: TspMessage) -> None:
         """Take a message of the service provider (MSPI: ReceiveTSPData with a call).

@@ -6,14 +6,17 @@ own `ParticipantControl`, as CSRCs of the mix and by their SDES items (RFC 3550 
     Conference ─┬─ Controls:     gains, mute, rooms, roles: what applications set for people
                 ├─ Membership:   legs come and go: calls, and terminals of this machine
                 ├─ Attendance:   the people on all legs, and what each leg is told of them
-                └─ AudioBridge:  who talks, who hears whom (`Hearing`), one encode for each mix
+                ├─ AudioBridge:  who talks, who hears whom (`Hearing`), one encode for each mix
+                └─ VideoBridge:  who is seen in which slot of whom; pictures are only forwarded
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from .engine.lip_sync import Pace
+from .errors import ClosedError
 from .event_hub import EventHub, EventStream
 from .events import (
     AttendeeSilent,
@@ -21,14 +24,18 @@ from .events import (
     ConferenceEnded,
     ConferenceEvent,
     DominantSpeakerChanged,
+    FileState,
     MessageReceived,
 )
 from .hub.call_legs import CallLeg
 from .hub.legs import Leg
 from .hub.membership import Membership
 from .hub.people import Attendee
+from .hub.recording import ConferenceRecording
+from .hub.recording_kinds import RecordingKind, record
 from .hub.state import ConferenceState, Versions
 from .hub.stats import ConferenceStats
+from .hub.video import seen_by
 from .hub.voices import Voice
 from .model import ConferenceSettings
 
@@ -59,6 +66,7 @@ class Conference(Membership):
         self._pace = Pace()
         self._dominant: Attendee | None = None
         self._talkers: set[Attendee | None] = set()
+        self._recordings: list[ConferenceRecording] = []
 
     def __repr__(self) -> str:
         return f"<Conference {self.subject or self.identity!r}, {len(self._legs)} legs>"
@@ -95,7 +103,12 @@ class Conference(Membership):
             ended=self._ended,
             dominant=None if self._dominant is None else self._dominant.identity,
             legs=len(self._legs),
+            recording=any(each.state is FileState.ACTIVE for each in self._recordings),
             people=tuple(self._person_state(person) for person in shown),
+            views={
+                leg.identity: tuple(None if p is None else p.identity for p in seen_by(view))
+                for leg, view in self.video.views.items()
+            },
             gone=versions.gone(after) if partial else (),
         )
 
@@ -115,12 +128,16 @@ class Conference(Membership):
         if self._ended:
             return
         self._ended = True
+        for recording in self.recordings:
+            recording.stop()
         legs = self.legs
         for leg in legs:
             self._drop(leg, reason)
         for leg in legs:
             if isinstance(leg, CallLeg):
                 await leg.call.disconnect(reason)
+        for recording in self._recordings:
+            await recording.wait_complete()
         self._post(ConferenceEnded, reason=reason)
         self._events.close()
         self._provider.forget_conference(self)
@@ -136,10 +153,36 @@ class Conference(Membership):
                 leg.call.send_text(text, name[:MAX_SENDER_CHARACTERS])
         self._post(MessageReceived, text=text, sender=sender, to=to)
 
+    # -- recording
+
+    def record(
+        self, path: str | Path, kind: RecordingKind = RecordingKind.MOSAIC, **options: Any
+    ) -> ConferenceRecording:
+        """Begin to record into a file: `stop` and `wait_complete` end it, as does `end` here.
+
+        `size` and `fps` are for composed pictures. Raises ConfigurationError for an unknown ending
+        or options, MediaError when the file cannot be written, ClosedError after the end.
+        """
+        if self._ended:
+            raise ClosedError(f"{self.identity} is over; there is nothing to record")
+        recording = record(self, path, kind, **options)
+        self._recordings = [*self.recordings, recording]
+        return recording
+
+    @property
+    def recordings(self) -> tuple[ConferenceRecording, ...]:
+        """Those that go on, or are paused."""
+        return tuple(each for each in self._recordings if each.state is not FileState.IDLE)
+
+    def post(self, kind: type[ConferenceEvent], **fields: Any) -> None:
+        """Tell something about this conference, as its parts do."""
+        self._post(kind, **fields)
+
     # -- inside
 
     def _tick(self, now: float, number: int) -> None:
         self.bridge.tick(now, self._pace.tick(now), number)
+        self.video.tick(now, number)
         self._tell_who_talks({v.attendee for v in self.bridge.talking} - {None})
         self._end_announcements()
         if self._speakers.decide(now):
@@ -150,6 +193,7 @@ class Conference(Membership):
         for person in (*talking, *(self._talkers - talking)):
             if person is not None and person.present and person.talking is not (person in talking):
                 person.talking = not person.talking
+                self.video.talks(person, person.talking, self.now())
                 kind = AttendeeTalking if person.talking else AttendeeSilent
                 self._post(kind, attendee=person)
         self._talkers = talking

@@ -8,7 +8,8 @@ Events carry the live objects they are about, so that an application can act on 
     ├── TspData               for the service provider next door, never for applications
     ├── AddressEvent          TerminalAvailable TerminalUnavailable     (MSPI: MSP_ADDRESS_EVENT)
     ├── ConferenceEvent       LegEvent AttendeeEvent DominantSpeakerChanged MessageReceived
-    │                         ConferenceLocked ConferenceEnded
+    │                         ConferenceLocked ConferenceEnded SlotChanged PicturesRefused
+    │                         RecordingEvent
     └── CallEvent
         ├── CallStateChanged  TextReceived
         ├── CallMediaEvent    NewStream StreamFailed TerminalFailed StreamNotUsed StreamActive
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .conference import Conference
     from .hub.legs import Leg
     from .hub.people import Attendee
+    from .hub.recording import ConferenceRecording
     from .participants import Participant
     from .rtp_streams import Stream
     from .streams.substreams import SubStream
@@ -344,6 +346,25 @@ class DominantSpeakerChanged(ConferenceEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlotChanged(LegEvent):
+    """Somebody else's pictures are seen in a slot of a leg from now on; None: nobody's."""
+
+    slot: int
+    """Counted from 0, in the order of the leg's media sections."""
+    attendee: Attendee | None
+    content: str = ""
+    """"slides" for a screen (RFC 4796)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicturesRefused(LegEvent):
+    """A leg cannot be shown somebody, whom it hears all the same: they have no codec in common."""
+
+    attendee: Attendee | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageReceived(ConferenceEvent):
     """Somebody wrote something to all, or to one leg."""
 
@@ -364,3 +385,37 @@ class ConferenceEnded(ConferenceEvent):
     """The conference is over for all."""
 
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingEvent(ConferenceEvent):
+    """Something about a recording of a conference."""
+
+    recording: ConferenceRecording
+
+
+class RecordingStarted(RecordingEvent):
+    """What happens is recorded from now on, for the first time or again after a pause."""
+
+
+class RecordingPaused(RecordingEvent):
+    """Nothing is recorded until it is started again."""
+
+
+class RecordingStopped(RecordingEvent):
+    """Nothing more is recorded; the file is complete soon (`wait_complete`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingFailed(RecordingEvent):
+    """The file cannot be written any more: a full disk, say. What is in it plays."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingIncomplete(RecordingEvent):
+    """Something of a person cannot be in the file, as `error` says; all else is recorded."""
+
+    name: str
+    error: Exception

@@ -151,9 +151,14 @@ class Roster:
         """How loud our own capture is, before any mute; makes LocalTalking and LocalSilent."""
         self._activity.local_level(level, now)
 
-    def substream_added(self, substream: SubStream, now: float) -> None:
-        """A substream carries `substream.source` now; call it again when that changes."""
-        source, known = substream.source, self._shares.get(substream)
+    def substream_added(
+        self, substream: SubStream, now: float, whose: RemoteSource | None = None
+    ) -> None:
+        """A substream carries `substream.source` now; call it again when that changes.
+
+        It is `whose` if that is another one: that of whom a mixer shows there.
+        """
+        source, known = whose or substream.source, self._shares.get(substream)
         if known is not None and known.source is not source:
             self.substream_removed(substream, now)
             known = None

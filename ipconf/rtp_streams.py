@@ -63,8 +63,8 @@ class Stream(Runnable):
 
     Applications select terminals, start, pause and stop, and look at `substreams`, `stats`,
     `running` and `active`. What the call and the terminals do with it is for the package, and may
-    change: `connect`, `disconnect`, `close`, `measure`, `hand_over`, `report_failure`,
-    `report_stream_failure`, `terminal_failed` and `terminal_event`.
+    change: `connect`, `add_section`, `disconnect`, `close`, `measure`, `hand_over`,
+    `report_failure`, `report_stream_failure`, `terminal_failed` and `terminal_event`.
     """
 
     def __init__(self, owner: StreamOwner, media_type: MediaType, direction: Direction) -> None:
@@ -130,6 +130,13 @@ class Stream(Runnable):
         """The call's transport can carry this stream from now on."""
         self._channel, self._agreed = channel, agreed
         self._settle(Cause.LOCAL_REQUEST, Cause.CONNECT_FAIL)
+
+    @abstractmethod
+    def add_section(self, channel: Channel, agreed: Agreed) -> None:
+        """A further media section is this stream's, besides that of `connect`, until `disconnect`.
+
+        Sections may come in any order.
+        """
 
     def disconnect(self, cause: Cause) -> None:
         """The call's transport no longer carries this stream."""

@@ -184,6 +184,9 @@ class CallSettings(Settings):
     """Offered and accepted, best first. L16 takes 768 kbit/s and is used only where it is named."""
     video_codecs: Annotated[Names, _known_codecs(VIDEO_CODECS), OneOrMore] = VIDEO_CODECS
     """Offered and accepted, best first."""
+    video_sections: int = Field(default=1, ge=1, le=16)
+    """Video that may arrive and be sent at the same time, 1 to 16: so many m-lines are offered, and
+    at most so many taken of an offer. Each costs an SSRC; a conference shows one person on each."""
     max_decoded_sources: int = Field(default=32, ge=1, le=512)
     """People of one arriving stream who are decoded at the same time, 1 to 512; of more, those who
     talk."""
@@ -214,5 +217,9 @@ class ConferenceSettings(Settings):
     """Calls and local legs at the same time; more are refused."""
     max_people_per_leg: int = Field(default=64, ge=1, le=512)
     """Of a mixer's or a multicast group's people more are not listed, nor told to the others."""
+    video_sender_bps: int = Field(default=1_500_000, ge=50_000, le=50_000_000)
+    """Bit/s that anybody is asked to send of pictures at most; less where viewers take less."""
+    video_room_bps: int = Field(default=100_000_000, ge=100_000)
+    """The same for all together."""
     max_talkers: int = Field(default=64, ge=1, le=512)
     """People mixed at the same time; of more, those who have the floor."""

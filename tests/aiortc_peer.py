@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import fractions
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from typing import Self
 
 import av
 from aiortc import (
     MediaStreamTrack,
+    RTCBundlePolicy,
     RTCConfiguration,
     RTCPeerConnection,
     RTCRtpTransceiver,
@@ -72,11 +74,21 @@ class _StillPicture(VideoStreamTrack):
 
 
 class AiortcPeer(Witness):
-    """A plain `RTCPeerConnection` that sends those, and keeps what it gets; for `async with`."""
+    """A plain `RTCPeerConnection` that sends those, and keeps what it gets; for `async with`.
 
-    def __init__(self, hz: float | None = None, picture: Picture | None = None) -> None:
+    It has a transceiver for each of the `further` pictures. With several of one kind aiortc leaves
+    all but the first on a transport that nobody connects, unless it bundles from the start.
+    """
+
+    def __init__(
+        self,
+        hz: float | None = None,
+        picture: Picture | None = None,
+        further: Sequence[Picture] = (),
+    ) -> None:
         super().__init__()
-        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        policy = RTCBundlePolicy.MAX_BUNDLE if further else RTCBundlePolicy.BALANCED
+        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=policy))
         self.key_frames = 0
         """Pictures that stood for themselves, of those that came since `inspect`."""
         self.repeats = 0
@@ -85,8 +97,8 @@ class AiortcPeer(Witness):
         self.pc.on("track", self._track)
         if hz is not None:
             self.pc.addTrack(_Tone(hz))
-        if picture is not None:
-            self.pc.addTrack(_StillPicture(picture))
+        for sent in (*([] if picture is None else [picture]), *further):
+            self.pc.addTrack(_StillPicture(sent))
 
     async def __aenter__(self) -> Self:
         return self

@@ -107,6 +107,7 @@ class Lab:
         self.key_frames: list[int] = []
         self.channel = SimpleNamespace(
             session=SimpleNamespace(sources={}, skimming=SimpleNamespace(skimmers={})),
+            look_again=lambda sources: None,
             request_key_frame=lambda ssrc, now: self.key_frames.append(ssrc),
             request_resend=lambda ssrc, sequences, now: None,
         )
@@ -134,7 +135,9 @@ class Lab:
         done(result)
 
     def connect(self) -> None:
-        self.stream.connect(self.channel, SimpleNamespace(mid="0", receive=self.formats))
+        self.stream.connect(
+            self.channel, SimpleNamespace(mid="0", receive=self.formats, content="")
+        )
 
     def run(self, seconds: float) -> None:
         self.loop.run(seconds)

@@ -196,9 +196,10 @@ def test_without_janus_the_rows_say_so_and_all_else_goes_on(
     async def measure() -> list[Row]:
         return [row async for row in bench_rivals.run(Plan())]
 
-    ours, theirs, ratio, most, *_ = asyncio.run(measure())
+    ours, theirs, ratio, *listeners, most, _, _ = asyncio.run(measure())
     assert (ours.measured, ours.met) == (0.4, True)
     assert most.measured == bench_rivals.MOST_LEGS
+    assert len(listeners) == 3 * len(bench_rivals.LISTENERS)
     if installed:
         assert (theirs.measured, ratio.measured, ratio.met) == (0.8, 0.5, True)
     else:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from conference_lab import Ear, Meeting, meeting, patiently
+from conference_lab import Ear, Meeting, Party, meeting, patiently
 from peers import PLAIN, eventually
 from senses import AUDIO, CAPTURE, RENDER
 
 from ipconf import ToneTerminal
-from ipconf.engine.local_source import LocalSource
+from ipconf.engine.rtp_wire import is_rtcp
 from ipconf.hub.call_legs import CallLeg
 from ipconf.hub.legs import Leg
 
@@ -107,7 +107,7 @@ async def test_a_listener_here_takes_away_whom_others_follow(what: str) -> None:
             ear = there[name].ear
             await asyncio.sleep(1.5)
             await there.hears(name, "A")
-            with _timestamps_sent(other) as sent:
+            with _timestamps_sent(there[name]) as sent:
                 meddler.deed = lambda: _take_away(there, lead, what)
                 await asyncio.sleep(0.5)
             assert {(b - a) % (1 << 32) for a, b in pairwise(sent)} == {960}
@@ -124,20 +124,19 @@ def _take_away(there: Meeting, lead: CallLeg, what: str) -> None:
 
 
 @contextmanager
-def _timestamps_sent(leg: CallLeg) -> Iterator[list[int]]:
-    """Those of what a follower is sent."""
-    (channel,) = leg.call._media.channels
-    source, sent = next(iter(channel.session._parts.local.by_mid.values())), list[int]()
-    send = LocalSource.send_shared
+def _timestamps_sent(party: Party) -> Iterator[list[int]]:
+    """Those of what a party is sent."""
+    (channel,) = party.call._media.channels
+    sink, sent = channel.transport.sink, list[int]()
 
-    def look(self: LocalSource, payload_type: int, timestamp: int, *rest: Any) -> bytes:
-        if self is source:
-            sent.append(timestamp)
-        return send(self, payload_type, timestamp, *rest)
+    def look(datagram: bytes, now: float, origin: Hashable = None) -> None:
+        if not is_rtcp(datagram):
+            sent.append(int.from_bytes(datagram[4:8], "big"))
+        sink(datagram, now, origin)
 
-    LocalSource.send_shared = look  # type: ignore[method-assign]
+    channel.transport.sink = look
     yield sent
-    LocalSource.send_shared = send  # type: ignore[method-assign]
+    channel.transport.sink = sink
 
 
 @pytest.mark.parametrize("ptime_ms", [30, 60])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import pytest
 from sessions import AUDIO, EXTENSIONS, rtp, session
@@ -11,6 +12,7 @@ from ipconf.engine.outputs import Output
 from ipconf.engine.reception import RemoteSource
 from ipconf.engine.rtp_wire import RtpPacket, compose_extension
 from ipconf.engine.session import RtpSession
+from ipconf.engine.skimming import Timed
 
 SSRC = 0x1234
 WHENCE = ("192.0.2.1", 4000)
@@ -20,12 +22,15 @@ SOFT, LOUD = 70, 30
 class Skimmer:
     """Keeps what it is given."""
 
+    quiet_level = 127
+
     def __init__(self) -> None:
         self.awake = False
         self.got: list[tuple[bytes, int, float]] = []
 
-    def skim(self, datagram: bytes, level: int, now: float) -> None:
-        self.got.append((datagram, level, now))
+    def skim(self, run: Sequence[Timed], levels: Sequence[int]) -> None:
+        for (datagram, now), level in zip(run, levels, strict=True):
+            self.got.append((datagram, level, now))
 
 
 def packet(sequence: int, level: int | None = SOFT, **values: object) -> bytes:
@@ -46,7 +51,7 @@ def begun(skimmer: Skimmer | None = None) -> RtpSession:
 
 def feed(one: RtpSession, datagram: bytes, now: float, origin: object = WHENCE) -> list[Output]:
     """As a channel does."""
-    if one.skimming.take(datagram, now, origin):  # type: ignore[arg-type]
+    if one.skimming.take([(datagram, now)], origin):  # type: ignore[arg-type]
         return []
     return list(one.receive(datagram, now, origin))  # type: ignore[arg-type]
 
@@ -94,19 +99,19 @@ def test_what_is_worth_a_look_is_not_skimmed(datagram: bytes) -> None:
     skimmer = Skimmer()
     one = begun(skimmer)
     before = counted(one.sources[SSRC])
-    assert not one.skimming.take(datagram, 0.2, WHENCE)
+    assert not one.skimming.take([(datagram, 0.2)], WHENCE)
     assert not skimmer.got and counted(one.sources[SSRC]) == before
 
 
 def test_nor_what_comes_from_elsewhere_or_is_wanted_whole() -> None:
     skimmer = Skimmer()
     one = begun(skimmer)
-    assert not one.skimming.take(packet(10), 0.2, ("192.0.2.2", 4000))
+    assert not one.skimming.take([(packet(10), 0.2)], ("192.0.2.2", 4000))
     skimmer.awake = True
-    assert not one.skimming.take(packet(10), 0.2, WHENCE)
+    assert not one.skimming.take([(packet(10), 0.2)], WHENCE)
     skimmer.awake = False
     one.leave("", 0.2)
-    assert not one.skimming.take(packet(10), 0.2, WHENCE)
+    assert not one.skimming.take([(packet(10), 0.2)], WHENCE)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -144,3 +149,35 @@ def test_a_skimmed_packet_is_restored_as_it_would_have_come() -> None:
         if name != "source":
             assert getattr(again, name) == getattr(came, name), name
     assert again.source is one.sources[SSRC]
+
+
+def test_a_run_is_counted_as_one_by_one() -> None:
+    skimmer, other = Skimmer(), Skimmer()
+    one, many = begun(skimmer), begun(other)
+    rng = random.Random(1)
+    arrivals = [(packet(n), n * 0.02 + rng.random() * 0.01) for n in range(10, 26)]
+    for datagram, now in arrivals:
+        feed(one, datagram, now)
+    assert many.skimming.take(arrivals, WHENCE) == len(arrivals)
+    assert counted(many.sources[SSRC]) == counted(one.sources[SSRC])
+    assert other.got == skimmer.got and many.stats == one.stats
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [packet(13, LOUD), packet(14), packet(13, payload_type=99), rtp(77, 13), packet(13)[:18]],
+    ids=["loud", "gap", "format", "stranger", "cut"],
+)
+def test_a_run_ends_where_one_is_worth_a_look(odd: bytes) -> None:
+    skimmer = Skimmer()
+    one = begun(skimmer)
+    run = [
+        (packet(10), 0.2),
+        (packet(11), 0.22),
+        (packet(12), 0.24),
+        (odd, 0.26),
+        (packet(14), 0.3),
+    ]
+    assert one.skimming.take(run, WHENCE) == 3
+    assert [datagram for datagram, _, _ in skimmer.got] == [packet(n) for n in (10, 11, 12)]
+    assert one.sources[SSRC].highest & 0xFFFF == 12

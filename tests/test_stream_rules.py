@@ -209,7 +209,7 @@ class StreamRules(RuleBasedStateMachine):
 
 
 def _outlet() -> SimpleNamespace:
-    source = SimpleNamespace(packets=0, octets=0, reports={})
+    source = SimpleNamespace(packets=0, octets=0, in_step=0, reports={}, settle=lambda: None)
     session = SimpleNamespace(local=lambda mid: source)
     return SimpleNamespace(session=session, send=lambda *packet, **extensions: None)
 

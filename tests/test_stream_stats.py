@@ -99,7 +99,7 @@ def test_counts_of_a_sent_stream_go_on_over_connections() -> None:
     stream = make_capture_stream(lab, AUDIO)
     stream.select_terminal(ToneTerminal(440))
     for _ in range(2):
-        source = SimpleNamespace(packets=0, octets=0, reports={})
+        source = SimpleNamespace(packets=0, octets=0, in_step=0, reports={}, settle=lambda: None)
 
         def send(*packet: object, source: SimpleNamespace = source, **more: object) -> None:
             source.packets += 1

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..model import CallSettings
 from ..transports.base import Loss, SignalledTransport
-from ..transports.negotiation import Agreed, answer_role
+from ..transports.negotiation import Agreed
+from ..transports.roles import answer_role
 
 if TYPE_CHECKING:
     from aiortc.sdp import MediaDescription

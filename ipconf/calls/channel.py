@@ -21,8 +21,10 @@ from ..engine.outputs import (
 from ..engine.reception import RemoteSource
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session import RtpSession
+from ..engine.skimming import Skimmer, Timed
 from ..model import GoneReason, SdesType
 from ..participants import Roster
+from ..transports.backlog import Backlog
 from ..transports.base import RtpTransport
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ class Channel:
         self._slot_packets = math.ceil(max_packets_per_s * FLOOD_SLOT_S)
         self._slot_ends = self._slot_room = 0.0
         self._skimmers = session.skimming.skimmers
+        self._skimmer: Skimmer | None = None  # the only one
+        self._backlog: Backlog | None = None
         self._skim = session.skimming.take
         transport.sink = self._arrived
         self._arm()
@@ -73,8 +77,25 @@ class Channel:
         if self._slot_room < 0:
             self.transport.counters.flooded += 1
             return
-        if self._skimmers and self._skim(datagram, now, origin):
+        skimmer = self._skimmer
+        asleep = self._skimmers and (skimmer is None or not skimmer.awake)
+        if asleep and self._skim(((datagram, now),), origin):
             return
+        self._receive(datagram, now, origin)
+
+    def _take_run(self, run: list[Timed], origin: Hashable) -> None:
+        """Take what has waited in a backlog; it came when it says."""
+        latest = run[-1][1]
+        if latest >= self._slot_ends:
+            self._slot_ends, self._slot_room = latest + FLOOD_SLOT_S, self._slot_packets
+        if self._skimmers and self._slot_room >= len(run):
+            taken = self._skim(run, origin)
+            self._slot_room -= taken
+            run = run[taken:]
+        for datagram, now in run:
+            self._arrived(datagram, now, origin)
+
+    def _receive(self, datagram: bytes, now: float, origin: Hashable) -> None:
         outputs = self.session.receive(datagram, now, origin)
         only_media = bool(outputs)
         for output in outputs:
@@ -90,6 +111,34 @@ class Channel:
             # does not.
             self._arm()
 
+    def skim(self, source: RemoteSource, skimmer: Skimmer) -> None:
+        """Let `skimmer` have the packets of a source unparsed, and those it can do without later.
+
+        Until `look_again`.
+        """
+        self._skimmers[source.ssrc] = skimmer
+        self.catch_up()
+        self._skimmer = skimmer if len(self._skimmers) == 1 else None
+        mark = self.session.skimming.mark(source.ssrc)
+        alone = self._skimmer is not None
+        self._backlog = (
+            Backlog(mark, skimmer, self._take_run) if alone and mark is not None else None
+        )
+        self.transport.hold(self._backlog)
+
+    def look_again(self, sources: Iterable[RemoteSource]) -> None:
+        """Take the packets of these sources whole again."""
+        self.catch_up()
+        skimmed = [source for source in sources if self._skimmers.pop(source.ssrc, None)]
+        if skimmed:
+            self._backlog = None
+            self.transport.hold(None)
+
+    def catch_up(self) -> None:
+        """Take what has arrived and was let wait."""
+        if self._backlog is not None:
+            self._backlog.release()
+
     def _dispatch(self, output: Output, now: float) -> None:
         match output:
             case Transmit(datagram):
@@ -101,33 +150,30 @@ class Channel:
             case SourceGone(source, reason, text):
                 self._source_gone(source, reason, text, now)
             case KeyFrameRequested(ssrc):
-                if stream := self._sender_of(ssrc):
-                    stream.key_frame_requested()
+                for stream, mid in self._senders_of(ssrc):
+                    stream.key_frame_requested(mid)
             case ResendRequested(ssrc, sequences):
                 self._resend(ssrc, sequences, now)
             case BitrateLimited(bps, ssrcs):
-                for ssrc in ssrcs:
-                    if stream := self._sender_of(ssrc):
-                        stream.bitrate_limited(bps)
+                for stream, mid in self._senders_of(*ssrcs):
+                    stream.bitrate_limited(mid, bps, ssrcs)
 
     def _source_gone(self, source: RemoteSource, reason: GoneReason, text: str, now: float) -> None:
         for stream in self._render.values():
             stream.source_gone(source, reason)
         self._roster.source_gone(source, reason, text, now)
 
-    def _sender_of(self, ssrc: int) -> CaptureStream | None:
-        for mid, stream in self._capture.items():
-            if self.session.local(mid).ssrc == ssrc:
-                return stream
-        return None
+    def _senders_of(self, *ssrcs: int) -> list[tuple[CaptureStream, str]]:
+        """The streams that send as these SSRCs, each with the mid of the section."""
+        local = self.session.local
+        return [(stream, mid) for mid, stream in self._capture.items() if local(mid).ssrc in ssrcs]
 
     def _resend(self, ssrc: int, sequences: Iterable[int], now: float) -> None:
-        for mid in self._capture:
-            if self.session.local(mid).ssrc == ssrc:
-                for sequence in sequences:
-                    datagram = self.session.resend(mid, sequence, now)
-                    if datagram is not None:
-                        self.transport.send(datagram)
+        for _, mid in self._senders_of(ssrc):
+            for sequence in sequences:
+                datagram = self.session.resend(mid, sequence, now)
+                if datagram is not None:
+                    self.transport.send(datagram)
 
     # -- out
 
@@ -163,6 +209,10 @@ class Channel:
         """Ask the sender of a source for packets that are missing."""
         self._handle(self.session.request_resend(ssrc, sequences, now), now)
 
+    def limit_bitrate(self, ssrcs: Iterable[int], bps: int, now: float) -> None:
+        """Ask the sender of these sources for no more than that, of all together."""
+        self._handle(self.session.limit_bitrate(ssrcs, bps, now), now)
+
     def describe(self, items: Mapping[SdesType, str], private: Mapping[str, str]) -> None:
         """Announce other SDES items of ours from now on."""
         now = self._loop.time()
@@ -192,16 +242,19 @@ class Channel:
 
     def _on_timer(self) -> None:
         self._timer = None
+        self.catch_up()
         now = self._loop.time()
         self._handle(self.session.handle_timer(now), now)
 
     def leave(self, reason: str) -> None:
         """Say BYE now."""
+        self.catch_up()
         now = self._loop.time()
         self._handle(self.session.leave(reason, now), now)
 
     def lost(self, reason: GoneReason, text: str = "") -> None:
         """The transport ended: everybody on it is gone, and what still comes is ignored."""
+        self.catch_up()
         self._closed = True
         self.transport.sink = _ignore
         if self._timer is not None:

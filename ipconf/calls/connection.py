@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ..errors import ConnectTimeoutError, IpconfError, NegotiationError, TransportError
 from ..events import CallEvent, CallStateChanged, StreamNotUsed
-from ..model import CallSettings, CallState, Cause, Direction, GoneReason, MediaType
+from ..model import CallSettings, CallState, Cause, GoneReason, MediaType
 from ..participants import LocalParticipant
 from ..tsp_data import Disconnect, TspMessage
 from .bearers import Bearer
@@ -27,6 +27,10 @@ class ConnectionOwner(Protocol):
     settings: CallSettings
     media_types: tuple[MediaType, ...]
     local_participant: LocalParticipant
+
+    @property
+    def further_streams(self) -> int:
+        """How many sent streams of video there are besides the first."""
 
     def post(self, kind: type[CallEvent], **fields: Any) -> None: ...
 
@@ -75,17 +79,14 @@ class Connection:
 
     def agreed(self, negotiator: Negotiator) -> None:
         """Connect what was agreed on, and tell of the streams that are not part of it."""
-        lines = {line.medium: line for bearer in negotiator.bearers for line in bearer.lines}
+        allotment = self._media.allot(negotiator)
         refused = {line.medium: line.reason for line in reversed(negotiator.refused)}
         for stream in self._media.streams:
-            medium = stream.media_type
-            line = lines.get(medium)
-            sent = stream.direction is Direction.CAPTURE
-            if line is not None and (line.sends if sent else line.receives):
-                continue
-            reason = f"the far end {'wants' if sent else 'sends'} no {medium.value}"
-            error = NegotiationError(refused.get(medium, reason) if line is None else reason)
-            self._call.post(StreamNotUsed, stream=stream, cause=Cause.REMOTE_REQUEST, error=error)
+            reason = allotment.missing(stream, refused)
+            if reason is not None:
+                error = NegotiationError(reason)
+                cause = Cause.REMOTE_REQUEST
+                self._call.post(StreamNotUsed, stream=stream, cause=cause, error=error)
         self._stop_waiting()
         self._connecting = self.spawn(self._connect(negotiator))
 

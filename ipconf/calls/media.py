@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from ..engine.reception import RemoteSource
@@ -20,6 +20,7 @@ from ..ticker import Ticker
 from .bearers import Bearer
 from .channel import Channel
 from .negotiator import Negotiator
+from .sections import Allotment
 
 WEBRTC_RTCP_INTERVAL_S = 1.0
 PLAIN_RTCP_INTERVAL_S = 5.0
@@ -40,7 +41,11 @@ class CallMedia:
         ticker: Ticker,
         now: Callable[[], float],
         unix_offset_s: float,
+        further: Sequence[CaptureStream] = (),
     ) -> None:
+        """`further` are sent streams of video besides the first; they may become others."""
+        self._further = further
+        self._allotment: Allotment | None = None
         self._capture = capture
         self._render = render
         self._roster = roster
@@ -58,7 +63,15 @@ class CallMedia:
     @property
     def streams(self) -> tuple[Stream, ...]:
         """All streams, sent ones first."""
-        return (*self._capture.values(), *self._render.values())
+        return (*self._capture.values(), *self._further, *self._render.values())
+
+    def allot(self, negotiator: Negotiator) -> Allotment:
+        """Find out which stream has which of the sections that were agreed on."""
+        lines = [line for bearer in negotiator.bearers for line in bearer.lines]
+        self._allotment = allotment = Allotment(
+            lines, negotiator.slides, self._capture, self._render, self._further
+        )
+        return allotment
 
     def add(
         self,
@@ -71,8 +84,10 @@ class CallMedia:
         """Use a transport that has connected; `lost` is called if it ends by itself."""
         config = self._session_config(bearer, negotiator, settings, local)
         session = RtpSession(config, random.Random(), self._now())
+        allotment = self._allotment
+        assert allotment is not None  # what connects was agreed on
         render = {line.mid: self._render[line.medium] for line in bearer.lines}
-        capture = {line.mid: self._capture[line.medium] for line in bearer.lines}
+        capture = {line.mid: allotment.senders[line.mid] for line in bearer.lines if line.sends}
         channel = Channel(
             bearer.transport, session, self._roster, render, capture, settings.max_packets_per_s
         )
@@ -83,9 +98,9 @@ class CallMedia:
         self._channels.append(channel)
         for line in bearer.lines:
             if line.sends:
-                capture[line.mid].connect(channel, line)
+                allotment.connect(capture[line.mid], channel, line)
             if line.receives:
-                render[line.mid].connect(channel, line)
+                allotment.connect(allotment.receivers[line.mid], channel, line)
 
     def _session_config(
         self,
@@ -102,11 +117,11 @@ class CallMedia:
                     mid=line.mid,
                     medium=line.medium,
                     formats=line.receive,
-                    sent=(line.send, *line.riding),
+                    sent=(*line.sendable, *line.riding),
                     ssrcs=line.ssrcs,
                     repair=line.repair,
-                    local_ssrc=negotiator.ssrcs[line.medium],
-                    local_repair_ssrc=negotiator.repair_ssrcs[line.medium],
+                    local_ssrc=negotiator.ssrcs[line.mid],
+                    local_repair_ssrc=negotiator.repair_ssrcs[line.mid],
                 )
                 for line in bearer.lines
             ),
@@ -131,6 +146,8 @@ class CallMedia:
 
     def stats(self, state: CallState) -> CallStats:
         """A snapshot; when nothing is connected any more, that of the end."""
+        for channel in self._channels:
+            channel.catch_up()
         return call_stats(state, self._channels, self.streams, self._roster, self._last_stats)
 
     def lost(self, channels: Iterable[Channel], gone: GoneReason, text: str = "") -> None:
@@ -159,6 +176,8 @@ class CallMedia:
 
         Where several do, it is the one of who lists the contributing source or describes it.
         """
+        if source.medium is MediaType.VIDEO:
+            return None  # nobody mixes pictures: who is shown has a substream
         for channel in self._channels:
             members = channel.session.sources
             if members.get(source.ssrc) is source:

@@ -11,64 +11,73 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from aiortc.sdp import MediaDescription, SessionDescription
 
-from ..engine.session_config import PayloadFormat
 from ..errors import InvalidStateError, NegotiationError
-from ..model import CallSettings, MediaType
+from ..model import CallSettings
 from ..transports.base import PlainLine, WebRtcLine
 from ..transports.bundling import bundle_of, transport_line
+from ..transports.content import contents_of
 from ..transports.description import MediaLine, write_description
 from ..transports.negotiation import (
-    EXTENSIONS,
     Agreed,
     Refused,
     agree_on_answer,
     agree_on_offer,
-    offer_role,
 )
-from ..transports.reading import formats_of, read_candidate, read_description
+from ..transports.reading import read_candidate, read_description
+from ..transports.roles import offer_role
 from .bearers import Bearer, Bearers, TransportFactory
+from .lines import Formats, OurLines
+from .sections import slides_answered
 
 MAX_EARLY_CANDIDATES = 100
 """Trickled candidates kept until the description they belong to has come."""
-
-Formats = Mapping[MediaType, tuple[PayloadFormat, ...]]
 
 
 class Negotiator:
     """Offers or answers, and connects, one set of transports for the media of a call."""
 
     def __init__(
-        self, formats: Formats, settings: CallSettings, make: TransportFactory, cname: str
+        self,
+        formats: Formats,
+        settings: CallSettings,
+        make: TransportFactory,
+        cname: str,
+        further: int = 0,
     ) -> None:
-        self._formats = formats
+        """`further` is how many capture streams of video there are besides the first."""
+        self._lines = OurLines(formats, settings, cname, further)
+        self._further = further
         self._settings = settings
-        self._cname = cname
         self._webrtc = settings.transport == "webrtc"
         self._bundles = settings.bundle and self._webrtc
         self._bearers = Bearers(settings, make)
         self._offered: list[Bearer] = []
         self._early_candidates: list[tuple[str, str | None]] = []
         self._session_id = secrets.randbits(62)
-        self._stream = secrets.token_hex(8)
         self.unusable_candidates = 0
         """Trickled candidates that made no sense, or came too early and too many."""
         self.reduced_size = False
         """Whether the far end takes RTCP feedback without a report (a=rtcp-rsize, RFC 5506)."""
         self.refused: list[Refused] = []
         """The m-lines that are not part of the call."""
-        self.ssrcs = {medium: secrets.randbits(32) for medium in formats}
-        """Our SSRC for each medium, as the descriptions name it."""
-        self.repair_ssrcs = {medium: secrets.randbits(32) for medium in formats}
+        self.ssrcs = self._lines.ssrcs
+        """Our SSRC of each section by its mid, as the descriptions name it."""
+        self.repair_ssrcs = self._lines.repair_ssrcs
         """Our retransmission SSRCs, likewise."""
 
     @property
     def bearers(self) -> list[Bearer]:
         """The transports that carry something; empty before the agreement."""
         return self._bearers.carrying
+
+    @property
+    def slides(self) -> list[int]:
+        """The m-lines, by index, of the further capture streams, in their order."""
+        return self._lines.slides
 
     @property
     def session_id(self) -> str:
@@ -89,15 +98,14 @@ class Negotiator:
 
     async def offer(self) -> str:
         """Open transports and write an offer with a line for each medium."""
-        mids = [str(index) for index in range(len(self._formats))]
         role = self._settings.dtls_role
         lines: list[tuple[MediaLine, WebRtcLine | PlainLine]] = []
-        for mid, (medium, formats) in zip(mids, self._formats.items(), strict=True):
+        for index in range(len(self._lines.offered)):
             if not self._offered or not self._bundles:
                 self._offered.append(await self._bearers.open())
-            line = self._line(mid, medium, formats, EXTENSIONS[medium])
+            line = self._lines.offer(index)
             lines.append((line, self._offered[-1].transport.describe(role)))
-        bundles = [mids] if self._bundles else []
+        bundles = [self._lines.mids] if self._bundles else []
         return write_description(
             lines, bundles, session_id=self._session_id, reduced_size=self._webrtc
         )
@@ -106,11 +114,18 @@ class Negotiator:
         """Read the answer; then `bearers` and `refused` say what was agreed."""
         if not self._offered or self.bearers:
             raise InvalidStateError("there is no open offer that this could be the answer to")
-        mids = [str(index) for index in range(len(self._formats))]
-        answer = self._read(text)
+        answer, contents = self._read(text)
         if not self._bundles:
             answer.group.clear()  # aiortc, for one, names a bundle that was not offered
-        for line in agree_on_answer(answer, self._formats, mids, webrtc=self._webrtc):
+        lines = agree_on_answer(
+            answer,
+            self._lines.formats,
+            self._lines.mids,
+            webrtc=self._webrtc,
+            video_sections=self._settings.video_sections,
+            contents=contents,
+        )
+        for line in lines:
             if isinstance(line, Refused):
                 self.refused.append(line)
                 continue
@@ -128,8 +143,16 @@ class Negotiator:
 
     async def answer(self, text: str) -> str:
         """Read an offer, open the transports that it needs, and write the answer."""
-        offer = self._read(text)
-        lines = agree_on_offer(offer, self._formats, webrtc=self._webrtc)
+        offer, contents = self._read(text)
+        lines = agree_on_offer(
+            offer,
+            self._lines.formats,
+            webrtc=self._webrtc,
+            video_sections=self._settings.video_sections,
+            contents=contents,
+        )
+        agreed = [line for line in lines if isinstance(line, Agreed)]
+        self._lines.slides = slides_answered(agreed, self._further)
         for line in lines:
             if isinstance(line, Refused):
                 self.refused.append(line)
@@ -141,7 +164,7 @@ class Negotiator:
         riding: dict[Bearer, set[str]] = {}
         for line in lines:
             media = offer.media[line.index]
-            own = self._answer_to(line, media)
+            own = self._lines.answer(line, media)
             ride = self._bearers.to(transport_line(offer, media, offer=True))
             if own is None or ride is None:
                 written.append(media)
@@ -153,47 +176,12 @@ class Negotiator:
             written, bundles, session_id=self._session_id, reduced_size=self.reduced_size
         )
 
-    def _answer_to(self, line: Agreed | Refused, media: MediaDescription) -> MediaLine | None:
-        """Our side of a line, or None to refuse it.
-
-        A line of a medium that this call does not have stays, inactive, on a bundle that there is
-        anyhow: that costs nothing, and aiortc fails all of an answer in which a line has port 0.
-        """
-        if isinstance(line, Agreed):
-            return self._line(line.mid, line.medium, line.receive, line.extensions, line)
-        formats = formats_of(media)
-        if line.medium is None or line.medium in self._formats or not formats:
-            return None
-        return MediaLine("", line.medium, formats, sends=False, receives=False, answered=media)
-
     # -- both
 
-    def _read(self, text: str) -> SessionDescription:
+    def _read(self, text: str) -> tuple[SessionDescription, list[str]]:
         self.reduced_size = "\na=rtcp-rsize" in text
-        return read_description(text)
-
-    def _line(
-        self,
-        mid: str,
-        medium: MediaType,
-        formats: tuple[PayloadFormat, ...],
-        extensions: Mapping[str, int],
-        agreed: Agreed | None = None,
-    ) -> MediaLine:
-        repairs = any(fmt.is_rtx for fmt in formats)
-        return MediaLine(
-            mid=mid,
-            medium=medium,
-            formats=formats,
-            sends=agreed is None or agreed.sends,
-            receives=agreed is None or agreed.receives,
-            extensions=extensions,
-            ssrc=self.ssrcs[medium],
-            repair_ssrc=self.repair_ssrcs[medium] if repairs else None,
-            cname=self._cname,
-            stream=self._stream,
-            answered=None if agreed is None else agreed.media,
-        )
+        description = read_description(text)  # first, since it limits what is read
+        return description, contents_of(text)
 
     def _check_agreed(self) -> None:
         if not self.bearers:

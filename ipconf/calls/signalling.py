@@ -139,7 +139,8 @@ class Signalling:
         call = self._call
         formats = {m: offered_formats(m, call.settings) for m in call.media_types}
         make = partial(self._make_transport, call.settings)
-        return Negotiator(formats, call.settings, make, call.local_participant.identity)
+        cname = call.local_participant.identity
+        return Negotiator(formats, call.settings, make, cname, call.further_streams)
 
     async def _prepare(self, negotiator: Negotiator, work: Coroutine[Any, Any, str]) -> str:
         """Let a negotiator that is not in use yet work; without success it leaves no socket."""

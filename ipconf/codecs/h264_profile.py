@@ -117,3 +117,15 @@ def _level(own: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, bool]
     free = other.get(ASYMMETRY) == own.get(ASYMMETRY) == "1"
     level = ours.level if free else min(ours.level, theirs.level)
     return str(theirs._replace(level=level)), free
+
+
+def forwarding_variant(parameters: Mapping[str, str]) -> str:
+    """What must be the same where pictures go from one far end to another undecoded."""
+    profile = profile_of(parameters)
+    kind = None if profile is None else profile.kind
+    return f"{mode_of(parameters)}" + ("" if kind == (_BASELINE, True) else f" {kind}")
+
+
+def forwarding_base(parameters: Mapping[str, str]) -> str:
+    """The variant that who takes this one takes as well: constrained baseline."""
+    return f"{mode_of(parameters)}"

@@ -178,6 +178,14 @@ class Hearing:
             return True
         return self.place(voice.leg) == room
 
+    def meet(self, viewer: Hashable, leg: Hashable, person: Hashable | None) -> bool:
+        """Whether a leg is where somebody on another leg is, or they are in all rooms."""
+        if leg in self._held or viewer in self._held:
+            return False
+        if leg in self._everywhere or person in self._everywhere:
+            return True
+        return self.place(leg) == self.place(viewer)
+
     def whispers(self, voice: Heard) -> bool:
         """Whether only some hear the voice."""
         return voice.leg in self._whispers or voice.attendee in self._whispers

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Hashable, Sequence
+import struct
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..errors import ClosedError, ConfigurationError
 from ..model import MediaType
+from .convoy import RECENT_PACKETS, Convoy
+from .header_extensions import ONE_BYTE_PROFILE
 from .rtp_wire import (
     ABS_SEND_TIME_URI,
     HEADER_SIZE,
@@ -33,8 +35,10 @@ MID_PACKETS = 20
 """Packets from the start that name their section, until surely one arrived (RFC 8843 15)."""
 MAX_REPORTERS = 512
 """Sources whose reports about one SSRC are kept."""
-_RECENT_PACKETS = 1024  # by which we know our own packets when they come back
 _RTX_HEADER_BYTES = 2
+_MAX_ONE_BYTE_ID = 14  # RFC 8285 section 4.2
+_BEHIND = 0x8000  # of two 16-bit numbers, the one this far ahead is the earlier one
+_pack_block = struct.Struct("!HHI").pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +67,19 @@ class SharedTail(NamedTuple):
     """Of the payload."""
 
 
-@dataclass(slots=True)
-class _Sent:
-    """A packet that might be asked for again."""
-
-    sequence: int
-    payload_type: int
-    timestamp: int
-    payload: bytes
-    marker: bool
-    datagram: bytes
-    resent_at: float
+_Sent = tuple[int, int, int, bool, bytes, bytes, bytes]
+"""A packet that might be asked for again: sequence number, payload type, timestamp, marker, all of
+it before the body, what of that is payload, and the body, which others may share. Put together
+again it is the very same, as it has to be under one number (RFC 3711 section 3.3.1)."""
 
 
 class LocalSource:
     """An SSRC of ours in one media section, owned by its session."""
 
     __slots__ = (
+        "convoy",
         "feedback",
+        "in_step",
         "last_sent",
         "left",
         "medium",
@@ -102,8 +101,10 @@ class LocalSource:
         "_rates",
         "_recent",
         "_resend_octets",
+        "_resent_at",
         "_rtx_sequence",
         "_rtx_types",
+        "_stamp",
         "_stamped",
         "_stats",
     )
@@ -116,6 +117,10 @@ class LocalSource:
         self.ssrc = 0
         self.left = False
         """Whether the session said goodbye."""
+        self.convoy: Convoy | None = None
+        """Whose packets are its own, too."""
+        self.in_step = 0
+        """Packets that were sent so."""
         self.rtx_ssrc: int | None = None
         """SSRC of our retransmissions (RFC 4588 section 4); None where none are negotiated."""
         self._extensions = extensions
@@ -123,6 +128,9 @@ class LocalSource:
         self._resend_octets: float = RESEND_BURST_OCTETS
         pictures = section.medium is MediaType.VIDEO
         self._stamped = pictures and ABS_SEND_TIME_URI in extensions.ids
+        stamp_id = extensions.ids.get(ABS_SEND_TIME_URI, 0)
+        # The one word of a block with nothing but the time, which is added; 0: it takes more.
+        self._stamp = (stamp_id << 4 | 2) << 24 if 0 < stamp_id <= _MAX_ONE_BYTE_ID else 0
         self._by_level: dict[int, bytes] = {}
         formats = (*section.formats, *section.sent)
         self._rates = {f.payload_type: f.clock_rate for f in formats if not f.is_rtx}
@@ -132,9 +140,13 @@ class LocalSource:
         self._history: list[_Sent | None] | None = (
             [None] * HISTORY_PACKETS if section.medium is MediaType.VIDEO else None
         )
+        # By place in the history: which packet was repeated, and when.
+        self._resent_at: dict[int, tuple[_Sent, float]] = {}
 
     def start(self, ssrc: int, rtx_ssrc: int, rng: random.Random) -> None:
         """Begin as `ssrc`, at a random sequence number (RFC 3550 section 5.1)."""
+        if self.convoy is not None:  # it goes on alone: its numbers are others now
+            self.convoy.leave(self)
         self.ssrc = ssrc
         self.rtx_ssrc = rtx_ssrc if self._rtx_types else None
         self.sequence = rng.getrandbits(16)
@@ -152,9 +164,15 @@ class LocalSource:
         self._last_time = 0.0
         self._last_rate = 0
         self._mid_packets = MID_PACKETS
-        self._recent = [-1] * _RECENT_PACKETS
+        self._recent = [-1] * RECENT_PACKETS
         if self._history is not None:
             self._history = [None] * HISTORY_PACKETS
+            self._resent_at.clear()
+
+    @property
+    def payload_types(self) -> Collection[int]:
+        """Those that may be sent."""
+        return self._rates.keys()
 
     def send(
         self,
@@ -206,14 +224,91 @@ class LocalSource:
         self._last_timestamp = timestamp
         self._last_time = now if captured_at is None else captured_at
         self._last_rate = rate
-        self._recent[sequence % _RECENT_PACKETS] = sequence << 32 | timestamp
+        self._recent[sequence % RECENT_PACKETS] = sequence << 32 | timestamp
         if self._history is not None:
-            self._history[sequence % HISTORY_PACKETS] = _Sent(
-                sequence, payload_type, timestamp, payload, marker, datagram, -math.inf
+            front = datagram[: len(datagram) - len(payload)]
+            self._history[sequence % HISTORY_PACKETS] = (
+                sequence,
+                payload_type,
+                timestamp,
+                marker,
+                front,
+                b"",
+                payload,
             )
             earned = self._resend_octets + len(datagram) * RESEND_SHARE
             self._resend_octets = min(earned, RESEND_BURST_OCTETS)
         return datagram
+
+    def forward(
+        self,
+        sequence: int,
+        payload_type: int,
+        timestamp: int,
+        head: bytes,
+        body: bytes,
+        marker: bool,
+        csrcs: bytes,
+        now: float,
+    ) -> bytes | None:
+        """A packet of somebody else's stream, under our SSRC and with that number.
+
+        The payload is `head + body`, where many sources may share `body`; `csrcs` are packed. A
+        number that skips some leaves a gap, one of a gap fills it. None for one that was sent
+        already, or is too late to know: no number may mean two packets (RFC 3711 section 3.3.1).
+
+        The way of a conference's pictures. `ClosedError` once the session said goodbye.
+        """
+        if self.left:
+            raise ClosedError("the session said goodbye; make a new one to send")
+        history = self._history
+        assert history is not None, "only pictures are forwarded"
+        place = sequence % HISTORY_PACKETS
+        if (sequence - self.sequence) & 0xFFFF < _BEHIND or self.last_sent is None:
+            self.sequence = (sequence + 1) & 0xFFFF
+            if timestamp != self._last_timestamp or self.last_sent is None:
+                # The first packet of a picture; the others come later, but are of that instant.
+                self._last_timestamp = timestamp
+                self._last_time = now
+                self._last_rate = self._rates[payload_type]
+        else:
+            before = history[place]
+            if (self.sequence - sequence) & 0xFFFF > HISTORY_PACKETS or (
+                before is not None and before[0] == sequence
+            ):
+                return None
+        count = len(csrcs) >> 2
+        second = payload_type | 0x80 if marker else payload_type
+        if self._stamp and not self._mid_packets:
+            # 6.18 fixed-point seconds, which wrap around every 64 s.
+            front = (
+                pack_header(0x90 | count, second, sequence, timestamp, self.ssrc)
+                + csrcs
+                + _pack_block(ONE_BYTE_PROFILE, 1, self._stamp | int(now * 262144) & 0xFFFFFF)
+                + head
+            )
+        elif self._mid_packets or self._stamped:
+            front = self._compose_front(count, second, sequence, timestamp, csrcs, now) + head
+        else:
+            front = pack_header(0x80 | count, second, sequence, timestamp, self.ssrc) + csrcs + head
+        datagram = front + body
+        self.packets += 1
+        self.octets += len(head) + len(body)
+        self.last_sent = now
+        self._stats.rtp_sent += 1
+        self._recent[sequence % RECENT_PACKETS] = sequence << 32 | timestamp
+        history[place] = (sequence, payload_type, timestamp, marker, front, head, body)
+        earned = self._resend_octets + len(datagram) * RESEND_SHARE
+        self._resend_octets = earned if earned < RESEND_BURST_OCTETS else RESEND_BURST_OCTETS
+        return datagram
+
+    def _compose_front(
+        self, count: int, second: int, sequence: int, timestamp: int, csrcs: bytes, now: float
+    ) -> bytes:
+        """All before the payload, with an extension of any kind."""
+        extension = self._compose_extension(now, None, False, ())
+        first = (0x90 if extension else 0x80) | count
+        return pack_header(first, second, sequence, timestamp, self.ssrc) + csrcs + extension
 
     @property
     def sharing(self) -> Hashable:
@@ -225,32 +320,41 @@ class LocalSource:
     def tail(
         self, payload: bytes, level: int, csrcs: Sequence[int], csrc_levels: Sequence[int]
     ) -> SharedTail:
-        """What `send_shared` takes; of a source that has something to share."""
+        """What a convoy takes; of a source that has something to share."""
         extension = compose_extension(self._extensions, level=level, csrc_levels=csrc_levels)
         packet = compose_rtp(0, 0, 0, 0, payload, csrcs=csrcs, extension=extension)
         return SharedTail(packet[0], packet[HEADER_SIZE:], len(payload))
 
-    def send_shared(
-        self, payload_type: int, timestamp: int, tail: SharedTail, now: float, marker: bool
-    ) -> bytes:
-        """The next packet, as `send` makes it, of a tail that is the same for many sources.
+    def settle(self) -> None:
+        """Take in what a convoy has sent for it; before anybody looks at its counters."""
+        if self.convoy is not None:
+            self.convoy.settle(self)
 
-        The way of a conference's packets: most of their cost is there once for all legs.
-        `ClosedError` once the session said goodbye.
+    def advance(
+        self, count: int, octets: int, timestamp: int, payload_type: int, at: float
+    ) -> None:
+        """So many packets were sent under its next numbers, the latest at `at`, of that timestamp.
+
+        `octets` are those of all payloads.
         """
-        if self.left:
-            raise ClosedError("the session said goodbye; make a new one to send")
-        sequence = self.sequence
-        self.sequence = (sequence + 1) & 0xFFFF
-        self.packets += 1
-        self.octets += tail.octets
-        self.last_sent = self._last_time = now
+        self.sequence = self.sequence + count & 0xFFFF
+        self.packets += count
+        self.in_step += count
+        self.octets += octets
+        self.last_sent = self._last_time = at
         self._last_timestamp = timestamp
         self._last_rate = self._rates[payload_type]
-        self._recent[sequence % _RECENT_PACKETS] = sequence << 32 | timestamp
-        self._stats.rtp_sent += 1
-        second = payload_type | 0x80 if marker else payload_type
-        return pack_header(tail.first, second, sequence, timestamp, self.ssrc) + tail.data
+        self._stats.rtp_sent += count
+
+    def remember(self, sequence: int, timestamp: int) -> None:
+        """It has sent that packet: should it come back, it is known."""
+        self._recent[sequence % RECENT_PACKETS] = sequence << 32 | timestamp
+
+    def leave(self) -> None:
+        """The session says goodbye."""
+        if self.convoy is not None:
+            self.convoy.leave(self)
+        self.left = True
 
     def _compose_extension(
         self, now: float, level: int | None, voice: bool, csrc_levels: Sequence[int]
@@ -275,27 +379,33 @@ class LocalSource:
         None when it is not kept (any more), was sent within `RESEND_SPACING_S`, or repeats take
         more than `RESEND_SHARE` of what is sent.
         """
-        sent = self._history[sequence % HISTORY_PACKETS] if self._history is not None else None
-        if sent is None or sent.sequence != sequence or now < sent.resent_at + RESEND_SPACING_S:
+        place = sequence % HISTORY_PACKETS
+        sent = self._history[place] if self._history is not None else None
+        if sent is None or sent[0] != sequence:
             return None
-        if self._resend_octets < len(sent.datagram):
+        _, payload_type, timestamp, marker, front, head, body = sent
+        repeated, at = self._resent_at.get(place, (None, 0.0))
+        if repeated is sent and now < at + RESEND_SPACING_S:
+            return None
+        size = len(front) + len(body)
+        if self._resend_octets < size:
             self._stats.resends_refused += 1
             return None
-        self._resend_octets -= len(sent.datagram)
-        sent.resent_at = now
+        self._resend_octets -= size
+        self._resent_at[place] = (sent, now)
         self.resent += 1
-        rtx_type = self._rtx_types.get(sent.payload_type)
+        rtx_type = self._rtx_types.get(payload_type)
         if rtx_type is None or self.rtx_ssrc is None:
-            return sent.datagram
+            return front + body
         rtx_sequence = self._rtx_sequence
         self._rtx_sequence = (rtx_sequence + 1) & 0xFFFF
         return compose_rtp(
             rtx_type,
             rtx_sequence,
-            sent.timestamp,
+            timestamp,
             self.rtx_ssrc,
-            sequence.to_bytes(_RTX_HEADER_BYTES, "big") + sent.payload,
-            marker=sent.marker,
+            sequence.to_bytes(_RTX_HEADER_BYTES, "big") + head + body,
+            marker=marker,
             extension=compose_extension(
                 self._extensions,
                 mid=self.mid,
@@ -305,9 +415,11 @@ class LocalSource:
 
     def is_echo(self, packet: RtpPacket) -> bool:
         """Whether a packet with our SSRC is one that we sent (RFC 3550 section 8.2)."""
+        if self.convoy is not None:
+            self.convoy.recall(self)
         if packet.ssrc != self.ssrc:
             return True  # retransmissions are told by their random SSRC alone
-        known = self._recent[packet.sequence % _RECENT_PACKETS]
+        known = self._recent[packet.sequence % RECENT_PACKETS]
         return known == packet.sequence << 32 | packet.timestamp
 
     def media_time(self, now: float) -> int:

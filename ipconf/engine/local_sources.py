@@ -89,4 +89,6 @@ class LocalSources:
 
     def count_senders(self, since: float) -> int:
         """SSRCs of ours that sent RTP since then."""
+        for source in self.by_mid.values():
+            source.settle()
         return sum(s.last_sent is not None and s.last_sent >= since for s in self.by_mid.values())

@@ -7,7 +7,7 @@ A source exists from the moment its session believes in it; the probation before
 from __future__ import annotations
 
 import enum
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from types import MappingProxyType
 
 from ..model import MediaType, SdesType
@@ -249,39 +249,42 @@ class RemoteSource:
         packet.source = self
         if packet.level is not None:
             self.level = packet.level
-        self._follow_clock(packet.timestamp, rate, now)
+        self._follow_clock(rate, ((packet.timestamp, now),))
         return verdict
 
-    def accept_next(
-        self, payload_type: int, sequence: int, timestamp: int, octets: int, now: float
+    def accept_run(
+        self, payload_type: int, sequence: int, stamps: Sequence[tuple[int, float]], octets: int
     ) -> bool:
-        """As `accept`, for a packet that stays in one piece; False unless it is simply the next.
+        """As `accept`, for packets that stay in one piece; False unless they are simply the next.
 
-        `octets` are those of its payload.
+        `sequence` is the number of the first, `stamps` are timestamp and arrival of each, `octets`
+        those of all payloads.
         """
         rate = self.rates.get(payload_type)
         if rate is None or (sequence - self.highest) & 0xFFFF != 1:
             return False
-        self.highest += 1
-        self.packets += 1
+        self.highest += len(stamps)
+        self.packets += len(stamps)
         self.octets += octets
-        self.last_rtp = self.last_heard = now
-        self._follow_clock(timestamp, rate, now)
+        self.last_rtp = self.last_heard = stamps[-1][1]
+        self._follow_clock(rate, stamps)
         return True
 
-    def _follow_clock(self, timestamp: int, rate: int, now: float) -> None:
+    def _follow_clock(self, rate: int, stamps: Sequence[tuple[int, float]]) -> None:
         """Reckon the interarrival jitter (appendix A.8)."""
-        transit = (int(now * rate) - timestamp) & 0xFFFFFFFF
-        if rate == self.clock_rate:
-            step = (transit - self._transit) & 0xFFFFFFFF
+        last, jitter = self._transit, self.jitter_ticks
+        farthest = rate * _MAX_TRANSIT_STEP_S if rate == self.clock_rate else 0
+        for timestamp, now in stamps:
+            transit = (int(now * rate) - timestamp) & 0xFFFFFFFF
+            step = (transit - last) & 0xFFFFFFFF
             if step > 0x7FFFFFFF:
                 step = 0x100000000 - step
-            if step < rate * _MAX_TRANSIT_STEP_S:
-                self.jitter_ticks += (step - self.jitter_ticks) * _JITTER_GAIN
-        else:
-            self.clock_rate = rate
-            self.jitter_ticks = 0.0
-        self._transit = transit
+            if step < farthest:
+                jitter += (step - jitter) * _JITTER_GAIN
+            elif not farthest:
+                self.clock_rate, jitter, farthest = rate, 0.0, rate * _MAX_TRANSIT_STEP_S
+            last = transit
+        self._transit, self.jitter_ticks = last, jitter
 
     def _accept_odd(self, packet: RtpPacket, ahead: int, now: float) -> Arrival:
         if 0 < ahead < MAX_DROPOUT:

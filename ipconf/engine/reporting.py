@@ -148,6 +148,7 @@ class Reporter:
     def _report(
         self, source: LocalSource, blocks: Sequence[ReportBlock], senders_since: float, now: float
     ) -> SenderReport | ReceiverReport:
+        source.settle()
         if source.last_sent is None or source.last_sent < senders_since:
             return ReceiverReport(source.ssrc, tuple(blocks))
         return SenderReport(

@@ -15,7 +15,7 @@ from .local_sources import CONFLICT_MEMORY_INTERVALS
 from .outputs import Output, Transmit
 from .rtcp_feedback import Feedback
 from .rtcp_timing import BYE_BACKOFF_MEMBERS, LOWER_LAYER_OCTETS, MIN_INTERVAL_S
-from .rtcp_wire import FullIntra, Nack, PictureLoss
+from .rtcp_wire import FullIntra, Nack, PictureLoss, Remb
 from .session_parts import SessionParts
 
 FAREWELL_SOURCES = 60
@@ -197,6 +197,21 @@ class RtcpSender:
         parts.repairs.note_request(ssrc, wanted)
         return self._give_feedback(Nack(ours.ssrc, ssrc, wanted), now)
 
+    def limit_bitrate(self, ssrcs: Iterable[int], bps: int, now: float) -> list[Output]:
+        """Ask for no more than `bps` of all these sources together (REMB)."""
+        parts = self._parts
+        limited: list[int] = []
+        speakers: list[int] = []
+        for ssrc in ssrcs:
+            source = parts.members.sources.get(ssrc)
+            ours = parts.local.by_mid.get(source.mid or "") if source is not None else None
+            if ours is not None and "goog-remb" in ours.feedback:
+                limited.append(ssrc)
+                speakers.append(ours.ssrc)
+        if not limited or self.leaving:
+            return []
+        return self._give_feedback(Remb(speakers[0], bps, tuple(limited)), now)
+
     def _give_feedback(self, packet: Feedback, now: float) -> list[Output]:
         parts = self._parts
         parts.early.add(packet, now, one_peer=parts.members.are_one_peer())
@@ -207,10 +222,10 @@ class RtcpSender:
         if self.leaving:
             return []
         parts = self._parts
+        for source in parts.local.by_mid.values():
+            source.leave()
         silent = not parts.stats.rtp_sent and not parts.stats.rtcp_sent
         self.leaving = True
-        for source in parts.local.by_mid.values():
-            source.left = True
         self._farewells = self._say_farewell(reason)
         # One far end may tell us of hundreds of people: a flood of BYEs needs hundreds of senders.
         members = parts.timer.members + parts.timer.represented

@@ -229,6 +229,13 @@ class RtpSession:
         """
         return self._sender.request_resend(ssrc, sequences, now)
 
+    def limit_bitrate(self, ssrcs: Iterable[int], bps: int, now: float) -> list[Output]:
+        """Ask for no more than `bps` of these remote sources together (REMB).
+
+        Nothing happens where none of their sections has negotiated it.
+        """
+        return self._sender.limit_bitrate(ssrcs, bps, now)
+
     def leave(self, reason: str, now: float) -> list[Output]:
         """Say goodbye for all our SSRCs; `reason` is cut at 255 bytes of UTF-8.
 

@@ -7,7 +7,7 @@ simply the next one of such a person is left as it came.
 from __future__ import annotations
 
 import struct
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Protocol
 
 from .reception import RemoteSource
@@ -17,6 +17,11 @@ from .speakers import TALK_LEVEL
 
 # The fixed header, and an extension that has the audio level and no more (RFC 6464 section 3).
 _unpack_plain = struct.Struct("!BBHIIIBBH").unpack_from
+_pack_mark = struct.Struct("!IIB").pack
+
+
+Timed = tuple[bytes, float]
+"""A datagram, and when it came, in seconds of the session clock."""
 
 
 class Skimmer(Protocol):
@@ -24,9 +29,11 @@ class Skimmer(Protocol):
 
     awake: bool
     """Whether it wants whole packets now."""
+    quiet_level: int
+    """It may be told a little later of packets that are softer than this."""
 
-    def skim(self, datagram: bytes, level: int, now: float) -> None:
-        """A packet came that is this loud, 0 (loudest) .. 127; `restore` takes it apart."""
+    def skim(self, run: Sequence[Timed], levels: Sequence[int]) -> None:
+        """Packets came, each so loud, 0 (loudest) .. 127; `restore` takes one apart."""
 
 
 class Skimming:
@@ -42,36 +49,54 @@ class Skimming:
         self._sources = sources
         self._stats = stats
 
-    def take(self, datagram: bytes, now: float, origin: Hashable) -> bool:
-        """Count a packet and hand it to its skimmer; False: it wants `RtpSession.receive`.
+    def take(self, run: Sequence[Timed], origin: Hashable) -> int:
+        """Count packets of one sender and hand them to its skimmer, until one is of another kind.
 
-        Skimmed is what is soft, in order, and has a level but nothing else that is worth a look.
+        How many they were; the next one wants `RtpSession.receive`. Skimmed is what is soft, in
+        order, and has a level but nothing else that is worth a look.
         """
+        datagram, now = run[0]
         if len(datagram) <= SHORT_BLOCK_END:
-            return False
-        first, second, sequence, timestamp, ssrc, block, head, octet, rest = _unpack_plain(datagram)
-        skimmer = self.skimmers.get(ssrc)
-        level = octet & 0x7F
-        if (
-            skimmer is None
-            or skimmer.awake
-            or level <= TALK_LEVEL
-            or first != 0x90
-            or block != SHORT_BLOCK
-            or head != self._extensions.level_head
-            or rest
-        ):
-            return False
-        source = self._sources.get(ssrc)
-        if source is None or source.rtp_origin != origin:
-            return False
-        octets = len(datagram) - SHORT_BLOCK_END
-        if not source.accept_next(second, sequence, timestamp, octets, now):
-            return False
-        source.level = level
-        self._stats.rtp_received += 1
-        skimmer.skim(datagram, level, now)
-        return True
+            return 0
+        _, kind, number, _, ssrc, *_ = _unpack_plain(datagram)
+        skimmer, source = self.skimmers.get(ssrc), self._sources.get(ssrc)
+        if skimmer is None or skimmer.awake or source is None or source.rtp_origin != origin:
+            return 0
+        usual, stamps, levels, octets = self._extensions.level_head, [], [], 0
+        expected = number
+        for datagram, now in run:
+            if len(datagram) <= SHORT_BLOCK_END:
+                break
+            first, second, sequence, stamp, sender, block, head, octet, rest = _unpack_plain(
+                datagram
+            )
+            level = octet & 0x7F
+            if (
+                first != 0x90
+                or second != kind
+                or sequence != expected
+                or sender != ssrc
+                or block != SHORT_BLOCK
+                or head != usual
+                or rest
+                or level <= TALK_LEVEL
+            ):
+                break
+            expected = sequence + 1 & 0xFFFF
+            stamps.append((stamp, now))
+            levels.append(level)
+            octets += len(datagram) - SHORT_BLOCK_END
+        if not stamps or not source.accept_run(kind, number, stamps, octets):
+            return 0
+        source.level = levels[-1]
+        self._stats.rtp_received += len(stamps)
+        skimmer.skim(run[: len(stamps)], levels)
+        return len(stamps)
+
+    def mark(self, ssrc: int) -> bytes | None:
+        """What the octets 8 to 16 of a source's packets are, if they can be skimmed at all."""
+        head = self._extensions.level_head
+        return None if head < 0 else _pack_mark(ssrc, SHORT_BLOCK, head)
 
     def restore(self, datagram: bytes, source: RemoteSource, arrival: float) -> RtpPacket:
         """The packet that was skimmed from `source` a moment ago, as `receive` gives them."""

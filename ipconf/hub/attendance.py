@@ -94,6 +94,19 @@ class Attendance:
                 self.told.remove(ssrc, now)
                 break
 
+    def show(self, person: Attendee, source: RemoteSource, now: float) -> int:
+        """Pictures of somebody are there: the CSRC that names them, the sender's own if free."""
+        csrc = choose_csrc((source,), self.told.__contains__)
+        person.picture_csrcs = (*person.picture_csrcs, csrc)
+        self.told.put(csrc, person.items, person.private, person.leg, now)
+        return csrc
+
+    def hide(self, person: Attendee, csrc: int, now: float) -> None:
+        """They are not any more."""
+        if csrc in person.picture_csrcs:
+            person.picture_csrcs = tuple(c for c in person.picture_csrcs if c != csrc)
+            self.told.remove(csrc, now)
+
     def _join(self, leg: CallLeg, participant: Participant, now: float) -> None:
         for source in participant.sources:
             self.vacate(source.ssrc, leg, now)
@@ -124,7 +137,8 @@ class Attendance:
         if private != person.private:
             changed.append(SdesType.PRIV)
         person.items, person.private = items, private
-        self.told.put(person.csrc, items, private, person.leg, now)
+        for csrc in (person.csrc, *person.picture_csrcs):
+            self.told.put(csrc, items, private, person.leg, now)
         values = {k.name.lower(): items.get(k, "") for k in changed}
         self._post(AttendeeChanged, attendee=person, changed=tuple(values), values=values)
 
@@ -138,7 +152,9 @@ class Attendance:
             person.talking = False
             self._post(AttendeeSilent, attendee=person)
         person.left_at = now
-        self.told.remove(person.csrc, now, text)
+        for csrc in (person.csrc, *person.picture_csrcs):
+            self.told.remove(csrc, now, text)
+        person.picture_csrcs = ()
         if participant is not None and reason is GoneReason.TIMEOUT:
             self._may_return[participant] = person
             while len(self._may_return) > MAX_REMEMBERED:

@@ -11,10 +11,13 @@ from ..engine.session_config import PayloadFormat
 from ..engine.skimming import Skimmer, Skimming
 from ..model import Direction, MediaType
 from ..stats import CallStats
+from ..terminals.base import Terminal
 from ..terminals.packets import PacketSink, PacketTaker
 from .leg_outlets import LegOutlet
 from .legs import Leg
 from .people import Role
+from .video_feeds import Feed
+from .video_legs import VideoInlet, VideoOutlet
 from .voices import RemoteVoice, Voice
 
 if TYPE_CHECKING:
@@ -35,6 +38,15 @@ class CallLeg(Leg):
         self.call = call
         self.inlet = LegInlet(self)
         self.outlet = LegOutlet(self)
+        self.video_inlet: VideoInlet | None = None
+        self.video_outlet: VideoOutlet | None = None
+        if MediaType.VIDEO in call.media_types:
+            self.video_inlet, self.video_outlet = VideoInlet(self), VideoOutlet(self)
+
+    @property
+    def feeds(self) -> tuple[Feed, ...]:
+        """What its far end shows: cameras and screens."""
+        return () if self.video_inlet is None else tuple(self.video_inlet.feeds)
 
     @property
     def hears(self) -> bool:
@@ -44,23 +56,28 @@ class CallLeg(Leg):
         return self.call.stats()
 
     def attach(self) -> None:
-        """Take the sound of the call: what it says goes to all, what all say to it.
+        """Take the media of the call: what it sends goes to all, what all send to it.
 
         Raises as `Stream.select_terminal` does.
         """
-        render = self.call.stream(MediaType.AUDIO, Direction.RENDER)
-        render.select_terminal(self.inlet)
         try:
-            self.call.stream(MediaType.AUDIO, Direction.CAPTURE).select_terminal(self.outlet)
+            for terminal in self._terminals:
+                stream = self.call.stream(terminal.media_type, terminal.direction)
+                stream.select_terminal(terminal)
         except Exception:
-            render.unselect_terminal(self.inlet)
+            self.detach()
             raise
 
     def detach(self) -> None:
         """Give the call back as it was."""
-        for terminal in (self.inlet, self.outlet):
+        for terminal in self._terminals:
             if terminal.in_use:
                 self.call.unselect_terminal(terminal)
+
+    @property
+    def _terminals(self) -> list[Terminal]:
+        video = (self.video_inlet, self.video_outlet)
+        return [self.inlet, self.outlet, *(each for each in video if each is not None)]
 
 
 class LegInlet(PacketSink):

@@ -103,6 +103,8 @@ class Controls(ABC):
             muted=self.is_muted(person),
             deaf=self._hearing.is_deaf(leg),
             held=self._hearing.is_held(leg),
+            camera=person.camera,
+            screen=person.screen,
             room=self._hearing.room(leg),
             hand_raised_at=person.hand_raised_at,
         )

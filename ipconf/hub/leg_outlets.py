@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from ..codecs.base import AudioWishes
 from ..codecs.registry import sound_rate_hz
+from ..engine.convoy import Convoy
 from ..engine.local_source import SharedTail
 from ..errors import UsageError
 from ..model import Direction, MediaType
@@ -74,6 +75,8 @@ class LegOutlet(PacketSource):
         """The key of an encoder that is its own for a moment, and the last tick of that."""
         self.resting = True
         """Whether nothing was sent of late: the first packet after that is marked (RFC 3551)."""
+        self.convoy = Convoy()
+        """Sends what it is sent, here and to who follows."""
         self.followers: dict[CallLeg, Outlet] = {}
         """Legs that are sent just what this one is, and the ways to them."""
         self.lead: CallLeg | None = None
@@ -103,6 +106,8 @@ class LegOutlet(PacketSource):
         bridge = self._leg.conference.bridge
         bridge.audiences.part(self._leg)
         bridge.need(self, None)
+        if self.outlet is not None:
+            self.outlet.part()
         super().end()
 
     @property
@@ -145,11 +150,12 @@ class LegOutlet(PacketSource):
         """Let another leg be sent what this one is, from now on."""
         way = leg.outlet.outlet
         assert way is not None  # it hears
+        way.join(self.convoy)
         self.followers[leg] = way
 
     def unfollow(self, leg: CallLeg) -> None:
         """It follows no more."""
-        del self.followers[leg]
+        self.followers.pop(leg).part()
 
     def inherit(self, lead: LegOutlet) -> None:
         """Go on where a lead is."""
@@ -186,9 +192,5 @@ class LegOutlet(PacketSource):
         if tail is None:
             tail = way.tail(packet.payload, packet.level, said.csrcs, said.levels)
             tails[sharing] = tail
-        timestamp = packet.timestamp
-        for to in (way, *self.followers.values()):
-            try:
-                to.send_shared(tail, timestamp, now, marker)
-            except UsageError:  # the call is saying goodbye
-                continue
+        way.join(self.convoy)
+        self.convoy.send(tail, packet.timestamp, now, marker)

@@ -40,21 +40,23 @@ from .announcements import Utterance
 from .attendance import Attendance
 from .audio import AudioBridge
 from .call_legs import CallLeg
-from .controls import Controls, Who
+from .controls import Who
 from .legs import Leg
 from .local_legs import LocalLeg
 from .people import Attendee, Role
+from .video_controls import VideoControls
+from .video_feeds import Feed
 
 if TYPE_CHECKING:
     from ..conference import Conference
     from ..msp import MediaServiceProvider
 
 
-class Membership(Controls):
+class Membership(VideoControls):
     """The part of a conference that lets legs in and out."""
 
     def __init__(self, provider: MediaServiceProvider, settings: ConferenceSettings) -> None:
-        super().__init__()
+        super().__init__(settings)
         self.settings = settings
         self._provider = provider
         self._speakers = DominantSpeaker()
@@ -202,6 +204,17 @@ class Membership(Controls):
             self._attendance.vacate(ssrc, leg, self.now())
         outlet.forward(self._attendance.told, leg)
 
+    def feed_came(self, feed: Feed) -> None:
+        """A source of pictures is there."""
+        self.video.add_feed(feed)
+        self._own(feed)
+
+    def feed_gone(self, feed: Feed) -> None:
+        """A source of pictures is no more."""
+        self.video.remove_feed(feed, self.now())
+        if feed.attendee is not None:
+            self._attendance.hide(feed.attendee, feed.csrc, self.now())
+
     def terminal_failed(self, leg: Leg, terminal: Terminal, error: Exception) -> None:
         """A terminal of a local leg does not work."""
         self._post(LegFailed, leg=leg, terminal=terminal, error=error)
@@ -271,11 +284,26 @@ class Membership(Controls):
         for person in people:
             self._forget(person)
         leg.detach()
+        self.video.forget_leg(leg)
         self._post(LegRemoved, leg=leg, reason=reason)
+
+    def _own(self, feed: Feed) -> None:
+        """Find out whose pictures these are."""
+        person = self._attendance.of(feed.leg, feed.source)
+        if person is feed.attendee:
+            return
+        before, feed.attendee = feed.attendee, person
+        if before is not None:
+            self._attendance.hide(before, feed.csrc, self.now())
+        if person is not None:
+            self._attendance.vacate(feed.source.ssrc, feed.leg, self.now())
+            feed.csrc = self._attendance.show(person, feed.source, self.now())
+        self.video.owner_changed(feed, self.now())
 
     def _forget(self, person: Attendee, *, for_good: bool = True) -> None:
         if for_good:  # else they are as muted on their return as they were
             self._hearing.forget(person)
+            self.video.forget(person)
         self._person_gone(person)
 
     def _call_event(self, event: Event) -> None:
@@ -299,6 +327,8 @@ class Membership(Controls):
             return
         before = leg.attendees
         self._attendance.refresh(leg, self.now(), reason, text)
+        for feed in leg.feeds:
+            self._own(feed)
         for person in before:
             if not person.present:
                 self._forget(person, for_good=reason is not GoneReason.TIMEOUT)

@@ -39,6 +39,12 @@ class Attendee:
         """Through which they come."""
         self.csrc = csrc
         """Names them to every other leg, in RTP and RTCP; unique in the conference."""
+        self.picture_csrcs: tuple[int, ...] = ()
+        """Name their cameras and screens likewise."""
+        self.camera = False
+        """Whether their camera is on."""
+        self.screen = False
+        """Whether they show a screen."""
         self.joined_at = at
         self.left_at: float | None = None
         self.items: Mapping[SdesType, str] = {}

@@ -7,8 +7,8 @@ has changed since, and gets everything where that is too long ago to be known.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .people import Attendee, Role
@@ -33,6 +33,10 @@ class PersonState:
     muted: bool
     deaf: bool
     held: bool
+    camera: bool
+    """Whether their camera is on, and seen by those who look."""
+    screen: bool
+    """Whether they show a screen."""
     room: str
     hand_raised_at: float | None
 
@@ -50,7 +54,11 @@ class ConferenceState:
     dominant: str | None
     """Who has the floor, by identity."""
     legs: int
+    recording: bool
+    """Whether what happens is recorded now."""
     people: tuple[PersonState, ...]
+    views: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    """Who is seen in each slot of the legs that take pictures, all by identity."""
     gone: tuple[str, ...] = ()
     """Identities of who left after `since`."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from ..engine.delay import MIXER
 from ..engine.reception import RemoteSource
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
-from ..engine.skimming import Skimming
+from ..engine.skimming import Skimming, Timed
 from ..engine.speakers import SILENT_LEVEL, level_of
 from ..errors import MediaError
 from ..pipelines.audio_receiver import AudioReceiver
@@ -111,6 +112,8 @@ class Voice(ABC):
 class RemoteVoice(Voice):
     """A source whose packets arrive on a call."""
 
+    quiet_level = QUIET_LEVEL
+
     def __init__(self, leg: Leg, source: RemoteSource, formats: tuple[PayloadFormat, ...]) -> None:
         super().__init__(leg)
         self.source = source
@@ -119,7 +122,7 @@ class RemoteVoice(Voice):
         self._formats = formats
         self._by_type = {f.payload_type: f for f in formats if has_codec(f)}
         self._receiver: AudioReceiver | None = None
-        self._recent: deque[RtpPacket | tuple[bytes, float]] = deque(maxlen=KEPT_PACKETS)
+        self._recent: deque[RtpPacket | Timed] = deque(maxlen=KEPT_PACKETS)
         self.skimming: Skimming | None = None
         """Of the session that lets `skim` have packets while it sleeps."""
         self._probers: dict[int, AudioDecoder] = {}
@@ -141,15 +144,16 @@ class RemoteVoice(Voice):
             if self._until_probe < 0:
                 self._probe(packet, now)
 
-    def skim(self, datagram: bytes, level: int, now: float) -> None:
-        """A packet of it has come while it sleeps, and tells how loud it is."""
-        self._recent.append((datagram, now))
-        self.level = level
-        if level > QUIET_LEVEL and self._untold < UNTOLD_PACKETS:
-            self._untold += 1
-            return
-        self._untold = 0
-        self._tell_level(self, level, now)
+    def skim(self, run: Sequence[Timed], levels: Sequence[int]) -> None:
+        """Packets of it have come while it sleeps, and tell how loud it is."""
+        self._recent.extend(run[-KEPT_PACKETS:])
+        self.level = levels[-1]
+        for (_, now), level in zip(run, levels, strict=True):
+            if level > QUIET_LEVEL and self._untold < UNTOLD_PACKETS:
+                self._untold += 1
+            else:
+                self._untold = 0
+                self._tell_level(self, level, now)
 
     def _probe(self, packet: RtpPacket, now: float) -> None:
         """How loud a packet is by itself: of Opus its beginning is wrong, but not its level."""
@@ -189,7 +193,7 @@ class RemoteVoice(Voice):
     def _start_s(self) -> float:
         return min(MIXER.start_s + JITTERS * self.source.jitter_s, MAX_START_S)
 
-    def _restored(self, kept: RtpPacket | tuple[bytes, float]) -> RtpPacket:
+    def _restored(self, kept: RtpPacket | Timed) -> RtpPacket:
         if isinstance(kept, RtpPacket):
             return kept
         assert self.skimming is not None  # who gave it to us

@@ -99,7 +99,7 @@ class Leg:
             sections=(
                 Section(
                     line.mid, line.medium, line.receive, line.ssrcs, sent=(line.send,),
-                    local_ssrc=self._negotiator.ssrcs[line.medium],
+                    local_ssrc=self._negotiator.ssrcs[line.mid],
                 ),
             ),
             extensions=self._extensions,

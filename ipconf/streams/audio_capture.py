@@ -141,5 +141,5 @@ class AudioCaptureStream(CaptureStream):
     def _level_dbov(self) -> int:
         return -self.level
 
-    def bitrate_limited(self, bps: int) -> None:
+    def _limit_bitrate(self, bps: int) -> None:
         """Video gives way to sound, never the other way round."""

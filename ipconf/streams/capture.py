@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from abc import abstractmethod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import av
 import numpy as np
@@ -21,6 +21,10 @@ from ..ticker import FAULTS
 from .failures import Failures
 from .outlets import StreamOutlet
 
+if TYPE_CHECKING:
+    from ..calls.channel import Channel
+    from ..transports.negotiation import Agreed
+
 
 class CaptureStream(Stream):
     """What audio and video have in common on their way out."""
@@ -36,6 +40,8 @@ class CaptureStream(Stream):
         self._failures = Failures(self.report_stream_failure)
         self._media_time = secrets.randbits(32)
         """RTP timestamp at `now` = 0, the same for every sender of the stream's life."""
+        self._further: dict[str, tuple[Channel, Agreed]] = {}  # sections besides the first, by mid
+        self._outlets: dict[str, StreamOutlet] = {}  # of the terminal that sends payloads, by mid
 
     @property
     def local_source(self) -> LocalSource | None:
@@ -44,32 +50,51 @@ class CaptureStream(Stream):
             return None
         return self._channel.session.local(self._agreed.mid)
 
+    @property
+    def local_sources(self) -> list[LocalSource]:
+        """Those of all sections."""
+        further = [channel.session.local(mid) for mid, (channel, _) in self._further.items()]
+        sources = further if self.local_source is None else [self.local_source, *further]
+        for source in sources:
+            source.settle()
+        return sources
+
+    @property
+    def _frames(self) -> int:
+        return self.sent_frames + sum(source.in_step for source in self.local_sources)
+
+    def add_section(self, channel: Channel, agreed: Agreed) -> None:
+        self._further[agreed.mid] = (channel, agreed)
+        self._serve_source()
+
     def disconnect(self, cause: Cause) -> None:
-        source = self.local_source
-        if source is not None:
+        for source in self.local_sources:
+            self.sent_frames += source.in_step
             self._past_packets += source.packets
             self._past_octets += source.octets
+        self._further.clear()
         super().disconnect(cause)
 
     def measure(self, now: float) -> None:
-        source = self.local_source
-        if source is not None:
-            self.meter.sample(self._past_octets + source.octets, self.sent_frames, now)
+        octets = self._past_octets + sum(source.octets for source in self.local_sources)
+        if self.local_source is not None:
+            self.meter.sample(octets, self._frames, now)
 
     def stats(self) -> StreamStats:
-        source = self.local_source
-        report = max(source.reports.values(), key=lambda r: r.at, default=None) if source else None
+        sources = self.local_sources
+        reports = [report for source in sources for report in source.reports.values()]
+        report = max(reports, key=lambda r: r.at, default=None)
         return StreamStats(
             identity=self.identity,
             media_type=self.media_type.value,
             direction=self.direction.value,
             running=self.running,
             active=self.active,
-            packets=self._past_packets + (source.packets if source else 0),
-            octets=self._past_octets + (source.octets if source else 0),
-            frames=self.sent_frames,
-            bit_rate_bps=self.meter.bit_rate_bps if source else 0.0,
-            frame_rate=self.meter.frame_rate if source else 0.0,
+            packets=self._past_packets + sum(source.packets for source in sources),
+            octets=self._past_octets + sum(source.octets for source in sources),
+            frames=self._frames,
+            bit_rate_bps=self.meter.bit_rate_bps if sources else 0.0,
+            frame_rate=self.meter.frame_rate if sources else 0.0,
             level_dbov=self._level_dbov(),
             far_fraction_lost=report.fraction_lost if report else None,
             far_jitter_s=report.jitter_s if report else None,
@@ -105,15 +130,30 @@ class CaptureStream(Stream):
 
     def _settle(self, cause: Cause, failure: Cause = Cause.LOCAL_REQUEST) -> None:
         super()._settle(cause, failure)
+        self._serve_source()
+
+    def _serve_source(self) -> None:
+        """Begin and end with a terminal that sends payloads, after every change."""
         channel, agreed = self._channel, self._agreed
-        for terminal in self._usable():
-            if not isinstance(terminal, PacketSource):
-                continue
-            if not self._running or channel is None or agreed is None:
+        sources = [t for t in self._usable() if isinstance(t, PacketSource)]
+        if not sources or not self._running or channel is None or agreed is None:
+            self._outlets.clear()
+            for terminal in sources:
                 terminal.end()
-            elif terminal.outlet is None:
-                settings, begins = self._owner.settings, self._media_time
-                terminal.begin(StreamOutlet(channel, agreed, settings, begins, self._sent))
+            return
+        (terminal,) = sources  # where payloads come encoded, nothing is mixed in
+        if terminal.outlet is None:
+            self._outlets.clear()
+            terminal.begin(self._outlet(channel, agreed))
+        for further in sorted(self._further.values(), key=lambda section: section[1].index):
+            if further[1].mid not in self._outlets:
+                terminal.extend(self._outlet(*further))
+
+    def _outlet(self, channel: Channel, agreed: Agreed) -> StreamOutlet:
+        settings, begins = self._owner.settings, self._media_time
+        outlet = StreamOutlet(channel, agreed, settings, begins, self._sent)
+        self._outlets[agreed.mid] = outlet
+        return outlet
 
     def _captures(self) -> list[CaptureTerminal]:
         return [t for t in self._usable() if isinstance(t, CaptureTerminal)]
@@ -132,12 +172,28 @@ class CaptureStream(Stream):
             self._failures.worked(self)
             self._set_active()
 
-    def key_frame_requested(self) -> None:
-        """A receiver needs a picture that stands for itself; sound has no such thing."""
+    def key_frame_requested(self, mid: str) -> None:
+        """A receiver of that section needs a picture that stands for itself."""
+        if outlet := self._outlets.get(mid):
+            outlet.on_key_frame_request()
+        elif self._agreed is not None and mid == self._agreed.mid:
+            self._want_key_frame()
+
+    def bitrate_limited(self, mid: str, bps: int, ssrcs: tuple[int, ...]) -> None:
+        """A receiver of that section says that no more than `bps` bit/s get through on all of these
+        SSRCs of ours together.
+        """
+        if outlet := self._outlets.get(mid):
+            outlet.on_bitrate(bps, ssrcs)
+        elif self._agreed is not None and mid == self._agreed.mid:
+            self._limit_bitrate(bps)
+
+    def _want_key_frame(self) -> None:
+        """Encode a picture that stands for itself soon; sound has no such thing."""
 
     @abstractmethod
-    def bitrate_limited(self, bps: int) -> None:
-        """A receiver says that no more than `bps` bit/s get through."""
+    def _limit_bitrate(self, bps: int) -> None:
+        """Encode no more than that."""
 
 
 def _what(media: object) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
 
+from ..engine.convoy import Convoy
 from ..engine.forwarding import ForwardedPeople
-from ..engine.local_source import SharedTail
+from ..engine.local_source import LocalSource, SharedTail
 from ..engine.session_config import PayloadFormat
-from ..model import CallSettings
+from ..model import CallSettings, MediaType
 
 if TYPE_CHECKING:
     from ..calls.channel import Channel
@@ -16,19 +17,24 @@ if TYPE_CHECKING:
 
 
 class StreamOutlet:
-    """The way out of one sent stream over one transport (`terminals.packets.Outlet`)."""
+    """The way out of one section of a sent stream (`terminals.packets.Outlet`)."""
 
     __slots__ = (
+        "_began",
         "_channel",
         "_first_timestamp",
-        "_mid",
         "_payload_type",
+        "_pictures",
         "_sent",
-        "_source",
         "_transmit",
         "format",
+        "formats",
+        "mid",
+        "on_bitrate",
+        "on_key_frame_request",
         "riding",
         "settings",
+        "source",
         "ssrcs",
     )
 
@@ -41,21 +47,31 @@ class StreamOutlet:
         sent: Callable[[], None],
     ) -> None:
         self.format: PayloadFormat = agreed.send
+        self.formats: tuple[PayloadFormat, ...] = agreed.sendable
         self.riding: tuple[PayloadFormat, ...] = agreed.riding
         self._first_timestamp = first_timestamp
         self._payload_type = agreed.send.payload_type
         self.ssrcs: tuple[int, ...] = channel.session.ssrcs
         self.settings = settings
         self._channel = channel
-        self._mid = agreed.mid
-        self._source = channel.session.local(agreed.mid)
+        self.mid: str = agreed.mid
+        self.source: LocalSource = channel.session.local(agreed.mid)
+        self.on_key_frame_request: Callable[[], None] = _nobody_asks
+        self.on_bitrate: Callable[[int, tuple[int, ...]], None] = _nobody_asks
+        self._pictures = agreed.medium is MediaType.VIDEO
         self._transmit = channel.transport.send_rtp
         self._sent = sent
+        self._began = False  # whether the stream knows that it sends
+
+    @property
+    def ssrc(self) -> int:
+        """Ours in this section; another one after a collision."""
+        return self.source.ssrc
 
     @property
     def reported_loss(self) -> float:
         """Share of the packets, 0..1, that the far end lost of late, the worst of its reports."""
-        reports = self._source.reports.values()
+        reports = self.source.reports.values()
         return max((report.fraction_lost for report in reports), default=0.0)
 
     def forward(self, people: ForwardedPeople, leg: Hashable) -> None:
@@ -65,19 +81,23 @@ class StreamOutlet:
     @property
     def sharing(self) -> Hashable:
         """Outlets of which this is equal can send the same tails; None: this one cannot, now."""
-        return self._source.sharing
+        return self.source.sharing if self._began else None
 
     def tail(
         self, payload: bytes, level: int, csrcs: Sequence[int], csrc_levels: Sequence[int]
     ) -> SharedTail:
         """Everything of a packet that all outlets of equal `sharing` can send."""
-        return self._source.tail(payload, level, csrcs, csrc_levels)
+        return self.source.tail(payload, level, csrcs, csrc_levels)
 
-    def send_shared(self, tail: SharedTail, timestamp: int, now: float, marker: bool) -> None:
-        """Send one packet now; `timestamp` is on the provider's clock, which begins at 0."""
-        stamp = (timestamp + self._first_timestamp) & 0xFFFFFFFF
-        self._transmit(self._source.send_shared(self._payload_type, stamp, tail, now, marker))
-        self._sent()
+    def join(self, convoy: Convoy) -> None:
+        """Let what is sent there be sent here, too, instead of anywhere else."""
+        if self.source.convoy is not convoy and not self.source.left:
+            convoy.join(self.source, self._payload_type, self._first_timestamp, self._transmit)
+
+    def part(self) -> None:
+        """Let nothing be sent here that is sent elsewhere; harmless when repeated."""
+        if self.source.convoy is not None:
+            self.source.convoy.leave(self.source)
 
     def send(
         self,
@@ -89,11 +109,28 @@ class StreamOutlet:
         level: int | None = None,
         csrcs: Sequence[int] = (),
         csrc_levels: Sequence[int] = (),
+        captured_at: float | None = None,
     ) -> None:
-        """Send one packet now; levels are 0 (loudest) .. 127."""
+        """Send one packet now; levels are 0 (loudest) .. 127.
+
+        `captured_at` is the instant that the timestamp stands for, without it now.
+        """
         stamp = (timestamp + self._first_timestamp) & 0xFFFFFFFF
         self._channel.send(
-            self._mid, self._payload_type, stamp, payload, now,
+            self.mid, self._payload_type, stamp, payload, now,
             marker=marker, level=level, csrcs=csrcs, csrc_levels=csrc_levels,
+            captured_at=captured_at,
         )  # fmt: skip
-        self._sent()
+        self._began = True
+        if marker or not self._pictures:
+            self._sent()
+
+    def transmit(self, datagram: bytes, marker: bool) -> None:
+        """Send a packet now that `source` has made; `marker` if a picture ends with it."""
+        self._transmit(datagram)
+        if marker:
+            self._sent()
+
+
+def _nobody_asks(*asked: object) -> None:
+    """What is asked for before somebody listens is nobody's."""

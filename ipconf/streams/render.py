@@ -8,6 +8,7 @@ Whoever is decoded is mapped; `_map` finds out anew who that is, after every cha
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from ..terminals.faults import as_error
 from ..terminals.packets import PacketSink, PacketTaker
 from ..terminals.payloads import Payload, PayloadTerminal
 from ..ticker import FAULTS
+from .arriving import ArrivingSections
 from .receivers import Receivers
 from .runnable import Runnable, Wish
 from .seating import Seating
@@ -60,6 +62,7 @@ class RenderStream(Stream):
     def __init__(self, owner: StreamOwner, media_type: MediaType) -> None:
         super().__init__(owner, media_type, Direction.RENDER)
         self._seating = Seating(self)
+        self._sections = ArrivingSections()
         self._decoders: Places[int, SubStream] = Places()
         self._decoded: set[SubStream] = set()
         self._recorded: set[SubStream] = set()  # whose payloads a terminal takes
@@ -93,7 +96,17 @@ class RenderStream(Stream):
 
     def connect(self, channel: Channel, agreed: Agreed) -> None:
         self.receivers.renew()
+        self._sections.add(channel, agreed)
         super().connect(channel, agreed)
+
+    def add_section(self, channel: Channel, agreed: Agreed) -> None:
+        self._sections.add(channel, agreed)
+        for sink in self._sinks:
+            sink.section(agreed.mid, agreed.receive, agreed.content)
+
+    def disconnect(self, cause: Cause) -> None:
+        self._sections.clear()
+        super().disconnect(cause)
 
     def close(self) -> None:
         super().close()
@@ -150,6 +163,14 @@ class RenderStream(Stream):
             elif len(self._sinks) == 1 and packet.source is not None:
                 self._pass(packet.source, self._sinks[0])
 
+    def whose(self, source: RemoteSource | None) -> RemoteSource | None:
+        """The source of the person whose media a source sends; None for nobody's."""
+        return source
+
+    def content_of(self, source: RemoteSource | None) -> str:
+        """What the far end says that the section of a source shows (RFC 4796), or ""."""
+        return self._sections.content_of(source)
+
     def source_gone(self, source: RemoteSource, reason: GoneReason) -> None:
         """A source is no more: its substream ends, or is empty again."""
         substream = self.substream_of(source)
@@ -201,6 +222,7 @@ class RenderStream(Stream):
         for sink in sinks:
             if agreed is not None and sink not in self._sinks:
                 sink.begin(agreed.receive)
+                self._sections.tell(sink)
         self._sinks = sinks
 
     def _keep_pace(self) -> None:
@@ -282,7 +304,8 @@ class RenderStream(Stream):
         if substream.usable_terminals:
             return Rank(Claim.CHOSEN)
         sends = source.last_rtp is not None and now - source.last_rtp < IDLE_S
-        talked_at = self._owner.roster.talked_at(source)
+        whose = self.whose(source)
+        talked_at = self._owner.roster.talked_at(whose) if whose is not None else -math.inf
         return rank_of_talk(talked_at, sends=sends and substream.enabled)
 
     def _watch(self, now: float, number: int) -> None:
@@ -300,16 +323,17 @@ class RenderStream(Stream):
     def _pass(self, source: RemoteSource, sink: PacketSink) -> None:
         """Do no more than needed about a source whose packets go to this sink alone."""
         self._passed[source] = sink.taker(source)
-        if self._channel is not None:
-            skimming = self._channel.session.skimming
-            if (skimmer := sink.skimmer(source, skimming)) is not None:
-                skimming.skimmers[source.ssrc] = skimmer
+        channel = self._channel
+        if channel is not None:
+            skimmer = sink.skimmer(source, channel.session.skimming)
+            if skimmer is not None:
+                channel.skim(source, skimmer)
 
     def _stop_passing(self) -> None:
         """Look at the next packet of everybody again: what becomes of it may be different now."""
-        skimmers = {} if self._channel is None else self._channel.session.skimming.skimmers
+        if self._channel is not None and self._passed:
+            self._channel.look_again(self._passed)
         for source in self._passed:
-            skimmers.pop(source.ssrc, None)
             if source.last_rtp is not None:
                 self._last_packet = max(self._last_packet, source.last_rtp)
         self._passed.clear()

@@ -124,4 +124,11 @@ class Seating:
         self._empty.pop(substream, None)
         self.by_source[source] = substream
         substream.carry(source, now)
-        self._stream.owner.roster.substream_added(substream, now)
+        self.tell(substream, now)
+
+    def tell(self, substream: SubStream, now: float) -> None:
+        """Tell the roster whose substream it is now, in place of whom it was told before."""
+        roster, whose = self._stream.owner.roster, substream.whose
+        roster.substream_removed(substream, now)
+        if whose is not None:
+            roster.substream_added(substream, now, whose)

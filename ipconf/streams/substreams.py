@@ -47,9 +47,28 @@ class SubStream(Runnable):
         return self.stream.owner
 
     @property
+    def whose(self) -> RemoteSource | None:
+        """The source of whoever is heard or seen; None for nobody.
+
+        It is another one than `source` where a mixer sends somebody's pictures.
+        """
+        return self.stream.whose(self.source)
+
+    @property
     def participant(self) -> Participant | None:
-        """Whose share it is; None while nobody is on it, or the person is not known yet."""
-        return self.owner.roster.participant_of(self.source)
+        """Whose share it is; None while nobody is on it, or the person is not known yet.
+
+        Where a mixer names a contributing source of its pictures, it is that person.
+        """
+        return self.owner.roster.participant_of(self.whose)
+
+    @property
+    def content(self) -> str:
+        """What the far end says that it shows there, "slides" or another word of RFC 4796.
+
+        "" if it says nothing, and while nobody is on it.
+        """
+        return self.stream.content_of(self.source) if self.source is not None else ""
 
     @property
     def running(self) -> bool:
@@ -76,7 +95,8 @@ class SubStream(Runnable):
     @property
     def enabled(self) -> bool:
         """Whether the person is not muted on this stream (`Participant.set_enabled`)."""
-        return self.source is None or self.owner.roster.is_enabled(self.source, self.stream)
+        whose = self.whose
+        return whose is None or self.owner.roster.is_enabled(whose, self.stream)
 
     @property
     def decoded(self) -> int:

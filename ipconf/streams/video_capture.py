@@ -1,4 +1,4 @@
-"""Pictures that are sent: those of one terminal, encoded in the pool."""
+"""Pictures that are sent: those of one terminal, encoded in the pool, in the first section."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ class VideoCaptureStream(CaptureStream):
 
     def _begin(self) -> None:
         assert self._agreed is not None
+        if not self._captures():
+            return  # what is sent comes encoded
         if self._sender is None:
             self._sender = self._make_sender(self._agreed)
         self._sender.request_key_frame()
@@ -67,7 +69,7 @@ class VideoCaptureStream(CaptureStream):
     def _tick(self, now: float, number: int) -> None:
         if now >= self._key_frame_at:
             self._key_frame_at = now + self._key_frame_every_s
-            self.key_frame_requested()
+            self._want_key_frame()
         for terminal in self._captures():
             frame = self._read(terminal, now)
             if isinstance(frame, av.VideoFrame):
@@ -108,13 +110,13 @@ class VideoCaptureStream(CaptureStream):
             )
         self._sent()
 
-    def key_frame_requested(self) -> None:
+    def _want_key_frame(self) -> None:
         now = self._owner.now()
         if self._sender is not None and now - self._asked_at >= KEY_FRAME_SPACING_S:
             self._asked_at = now
             self._sender.request_key_frame()
 
-    def bitrate_limited(self, bps: int) -> None:
+    def _limit_bitrate(self, bps: int) -> None:
         if self._sender is not None:
             most = self._owner.settings.video_bitrate_bps
             self._sender.bitrate_bps = max(min(bps, most), MIN_VIDEO_BITRATE_BPS)

@@ -6,22 +6,29 @@ fewer of them than people, `windows` says who is shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import av
 
 from ..engine.assembly import AssembledFrame
 from ..engine.places import Claim, Rank
+from ..engine.reception import RemoteSource
+from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
 from ..engine.windows import Windows
-from ..model import MediaType
+from ..model import GoneReason, MediaType
 from ..pipelines.video_receiver import VideoReceiver
 from ..rtp_streams import StreamOwner
 from ..terminals.payloads import Payload
 from .audio_render import AudioRenderStream
+from .contributors import Contributors
 from .receivers import Receivers
 from .render import MEDIA_TIMEOUT_S, RenderStream
 from .substreams import SubStream
+
+if TYPE_CHECKING:
+    from ..calls.channel import Channel
 
 FLOW_TICKS = 10
 """The roster is told every 100 ms whose video flows."""
@@ -35,11 +42,64 @@ class VideoRenderStream(RenderStream):
     def __init__(self, owner: StreamOwner) -> None:
         super().__init__(owner, MediaType.VIDEO)
         self.receivers = Receivers(self._make_receiver, self.report_stream_failure)
+        self._contributors = Contributors()
         self._windows = Windows(self, self._map, owner.roster.may_return)
         self._offer_interface(Windows, self._windows)
 
+    def packet_arrived(self, packet: RtpPacket, now: float) -> None:
+        if self._contributors.names(packet):
+            self._see_who(packet, now)
+        take = self._passed.get(packet.source)  # type: ignore[arg-type]
+        if take is not None:
+            take(packet, now)
+        else:
+            super().packet_arrived(packet, now)
+
+    def _see_who(self, packet: RtpPacket, now: float) -> None:
+        """A mixer shows somebody else from this packet on, or nobody any more."""
+        channel = self._sections.channel_of(packet.source)
+        members = channel.session.sources if channel is not None else {}
+        if self._contributors.note(packet, members, now):
+            self._owner_changed(packet.source, now)
+
+    def _owner_changed(self, source: RemoteSource | None, now: float) -> None:
+        substream = self._seating.by_source.get(source)  # type: ignore[arg-type]
+        if substream is not None:
+            self._seating.tell(substream, now)
+            if substream in self._decoded or substream in self._recorded:
+                self._owner.roster.substream_mapped(substream, now)
+            self._people_changed(now)
+
+    def source_gone(self, source: RemoteSource, reason: GoneReason) -> None:
+        left = self._contributors.forget(source)
+        super().source_gone(source, reason)
+        for other in left:
+            self._owner_changed(other, self._owner.now())
+
+    def request_key_frame(self, source: RemoteSource) -> None:
+        """Ask the sender of a source for a key frame, as often as the session allows."""
+        if channel := self._sections.channel_of(source):
+            channel.request_key_frame(source.ssrc, self._owner.now())
+
+    def request_resend(self, source: RemoteSource, sequences: Iterable[int]) -> None:
+        """Ask the sender of a source for packets that are missing, by 16-bit numbers."""
+        if channel := self._sections.channel_of(source):
+            channel.request_resend(source.ssrc, sequences, self._owner.now())
+
+    def limit_bitrate(self, sources: Iterable[RemoteSource], bps: int) -> None:
+        """Ask the sender of sources for no more than so many bit/s of all together."""
+        by_channel: dict[Channel, list[int]] = {}
+        for source in sources:
+            if channel := self._sections.channel_of(source):
+                by_channel.setdefault(channel, []).append(source.ssrc)
+        for channel, ssrcs in by_channel.items():
+            channel.limit_bitrate(ssrcs, bps, self._owner.now())
+
+    def whose(self, source: RemoteSource | None) -> RemoteSource | None:
+        return self._contributors.of(source)
+
     def _make_receiver(self, substream: SubStream) -> VideoReceiver:
-        assert self._agreed is not None  # the stream runs
+        formats = self._sections.formats_of(substream.source)
 
         def show(frame: av.VideoFrame, timestamp: int) -> None:
             self._show(substream, frame, timestamp)
@@ -47,7 +107,7 @@ class VideoRenderStream(RenderStream):
         def record(payload_format: PayloadFormat, frame: AssembledFrame) -> None:
             self._record(substream, payload_format, frame)
 
-        receiver = VideoReceiver(self._agreed.receive, self._owner.submit, show, record)
+        receiver = VideoReceiver(formats, self._owner.submit, show, record)
         receiver.decoding = substream in self._decoded
         return receiver
 
@@ -98,9 +158,10 @@ class VideoRenderStream(RenderStream):
     ) -> Iterator[tuple[AudioRenderStream, SubStream, float]]:
         """Where a person's sound is, and when that picture was captured; nothing if nobody tells.
 
-        The time is on the sender's clock.
+        The time is on the sender's clock. The sound of whom a mixer shows is in the mixer's.
         """
-        source, person = substream.source, substream.participant
+        source = substream.source
+        person = self._owner.roster.participant_of(source)
         captured_at = source.wallclock(timestamp) if source is not None else None
         if captured_at is not None and person is not None:
             for sound in person.substreams:
@@ -142,24 +203,27 @@ class VideoRenderStream(RenderStream):
                 if shown is substream:
                     self._write(self, terminal, frame, due)
 
+    def _tell_flow(self, now: float) -> None:
+        for source in self._seating.by_source:
+            whose, last_rtp = self.whose(source), source.last_rtp
+            if whose is not None and last_rtp is not None and now - last_rtp < MEDIA_TIMEOUT_S:
+                self._owner.roster.source_media(whose, last_rtp)
+
     def _tick(self, now: float, number: int) -> None:
         self._watch(now, number)
-        channel = self._channel
-        if channel is None:
+        if self._channel is None:
             return
         if number % FLOW_TICKS == 0:
-            for source in self._seating.by_source:
-                if source.last_rtp is not None and now - source.last_rtp < MEDIA_TIMEOUT_S:
-                    self._owner.roster.source_media(source, source.last_rtp)
+            self._tell_flow(now)
         for substream, receiver in self.receivers.items():
-            assert substream.source is not None  # who is decoded sends
-            ssrc = substream.source.ssrc
+            source = substream.source
+            assert source is not None  # who is decoded sends
             if receiver.held:
                 due = self._due(substream, receiver.held.next_timestamp, now, new=False)
                 receiver.held.retime(due, now)
                 self._release_due(substream, receiver, now)
             missing = receiver.missing(now)
             if missing:
-                channel.request_resend(ssrc, missing, now)
+                self.request_resend(source, missing)
             if receiver.needs_key_frame(now):
-                channel.request_key_frame(ssrc, now)
+                self.request_key_frame(source)

@@ -3,11 +3,16 @@
 FFmpeg's muxer would keep sound in memory for as long as a person's camera is off, and lose it in a
 crash: it waits for the next picture of VP8. Here everything is in the file after two seconds. Until
 the file is complete players know neither how long it is nor where to find a place in it.
+
+Tracks may come while the file is being written, where room was reserved for them: the element that
+tells them ends with one that means nothing, whose place they take.
 """
 
 import struct
 from dataclasses import dataclass
 from io import FileIO
+
+from ..errors import MediaError
 
 HOLD_MS = 1100
 """Tracks may be so far apart: blocks are put in order as long as they are held."""
@@ -18,10 +23,18 @@ MAX_CLUSTER_MS = 5000
 SEEK_PRE_ROLL_NS = 80_000_000
 """A decoder of Opus is right again after so long (RFC 7845 section 4.6)."""
 
+MAX_TRACKS = 126
+"""The number of a track is one byte in each block."""
+ENTRY_BYTES = 320
+"""Of the room for tracks to come each takes so much at most."""
+
+MAX_TITLE_BYTES = 150
+
 _UNKNOWN_SIZE = b"\x01" + b"\xff" * 7
 _SEEK_BYTES = 32
 """Room for saying where the cues are."""
 _DURATION_BYTES = 11
+_VOID_HEAD = 9
 _KEY = 0x80
 
 # RFC 9559 section 27.1
@@ -42,11 +55,17 @@ class MatroskaTrack:
 
 
 class MatroskaFile:
-    """Writes blocks of media; `doctype` is "matroska" or "webm". Raises OSError."""
+    """Writes blocks of media; `doctype` is "matroska" or "webm". Raises OSError.
 
-    def __init__(self, file: FileIO, doctype: str) -> None:
+    `room` is for how many tracks there is to be room in all, if some come after the first media.
+    """
+
+    def __init__(self, file: FileIO, doctype: str, room: int = 0) -> None:
         self._file = file
         self._doctype = doctype
+        self._room = room
+        self._free_at = self._free = 0
+        """Where the next entry of a track goes, and how many bytes are left there."""
         self._tracks: list[MatroskaTrack] = []
         self._held: list[tuple[int, int, int, bytes]] = []
         """Milliseconds, number of the track, flags and media of blocks to be written."""
@@ -57,9 +76,20 @@ class MatroskaFile:
         self._cues: list[bytes] = []
 
     def add(self, track: MatroskaTrack) -> int:
-        """Another track, before anything is written; returns its number."""
+        """Another track; returns its number.
+
+        MediaError when there is no room for it, as there never is behind the first media unless
+        it was reserved.
+        """
+        number = len(self._tracks) + 1
+        room = self._room or (0 if self._segment_at else MAX_TRACKS)
+        entry = _entry(number, track)
+        if number > room or (self._room and len(entry) > ENTRY_BYTES):
+            raise MediaError(f"there is no room for track {number} of {len(entry)} bytes")
+        if self._segment_at:
+            self._insert(entry)
         self._tracks.append(track)
-        return len(self._tracks)
+        return number
 
     def write(self, number: int, data: bytes, at_ms: int, length_ms: int, key: bool) -> None:
         """Add a block to a track."""
@@ -68,6 +98,11 @@ class MatroskaFile:
         self._end_ms = max(self._end_ms, at_ms + length_ms)
         if self._newest_ms - self._written_from_ms >= HOLD_MS + CLUSTER_MS:
             self._write_before(self._newest_ms - HOLD_MS)
+
+    def advance(self, to_ms: int) -> None:
+        """Nothing more will come for before that: it can be written."""
+        if self._held and to_ms - self._written_from_ms >= CLUSTER_MS:
+            self._write_before(to_ms)
 
     def close(self) -> None:
         """Write the rest, and say at the beginning what is known only now."""
@@ -108,8 +143,26 @@ class MatroskaFile:
         apps = _element(0x4D80, b"ipconf") + _element(0x5741, b"ipconf")
         head += _element(_INFO, _number(0x2AD7B1, 1_000_000), apps, _void(_DURATION_BYTES))
         self._duration_at = len(head) - _DURATION_BYTES
-        entries = [_entry(number, track) for number, track in enumerate(self._tracks, 1)]
-        self._put(head + _element(_TRACKS, *entries))
+        entries = b"".join(_entry(number, track) for number, track in enumerate(self._tracks, 1))
+        free = b""
+        if self._room:
+            self._free = _VOID_HEAD + (self._room - len(self._tracks)) * ENTRY_BYTES
+            free = _long_void(self._free) + bytes(self._free - _VOID_HEAD)
+        tracks = _element(_TRACKS, entries, free)
+        self._free_at = len(head) + len(tracks) - len(free)
+        self._put(head + tracks)
+
+    def _insert(self, entry: bytes) -> None:
+        """Put the entry of a track where there is room; the file plays at every moment of it."""
+        file, end = self._file, self._file.tell()
+        self._free -= len(entry)
+        # Behind the head of the void nothing counts, until an entry takes the place of that head.
+        file.seek(self._free_at + _VOID_HEAD)
+        self._put(entry[_VOID_HEAD:] + _long_void(self._free))
+        file.seek(self._free_at)
+        self._put(entry[:_VOID_HEAD])
+        file.seek(end)
+        self._free_at += len(entry)
 
     def _write_before(self, end_ms: int) -> None:
         if not self._segment_at:
@@ -142,7 +195,7 @@ class MatroskaFile:
 
 def _entry(number: int, track: MatroskaTrack) -> bytes:
     parts = [_number(0xD7, number), _number(0x73C5, number), _number(0x9C, 0)]
-    parts += [_element(0x22B59C, b"und"), _element(0x536E, track.title.encode())]
+    parts += [_element(0x22B59C, b"und"), _element(0x536E, _cut(track.title))]
     parts.append(_element(0x86, track.codec.encode()))
     if track.private:
         parts.append(_element(0x63A2, track.private))
@@ -155,6 +208,11 @@ def _entry(number: int, track: MatroskaTrack) -> bytes:
         rate = _element(0xB5, struct.pack(">d", track.rate_hz))
         parts += [_number(0x83, 2), _element(0xE1, rate, _number(0x9F, track.channels))]
     return _element(0xAE, *parts)
+
+
+def _cut(title: str) -> bytes:
+    """As much of a title as there is room for, in UTF-8."""
+    return title.encode()[:MAX_TITLE_BYTES].decode(errors="ignore").encode()
 
 
 def _element(name: int, *contents: bytes) -> bytes:
@@ -171,3 +229,8 @@ def _number(name: int, value: int) -> bytes:
 def _void(size: int) -> bytes:
     """An element of that size, at least 2, that means nothing."""
     return _element(_VOID, bytes(size - 2))
+
+
+def _long_void(size: int) -> bytes:
+    """The head of such an element, in `_VOID_HEAD` bytes, at least so many."""
+    return struct.pack(">BQ", _VOID, 1 << 56 | size - _VOID_HEAD)

@@ -46,16 +46,16 @@ class PayloadContainer(Protocol):
         """Complete the file."""
 
 
-def open_container(file: FileIO, kind: PayloadFile) -> PayloadContainer:
-    """A file of that kind."""
-    return MatroskaContainer(file, kind) if kind.video else FfmpegContainer(file, kind)
+def open_container(file: FileIO, kind: PayloadFile, room: int = 0) -> PayloadContainer:
+    """A file of that kind, with room for so many tracks if some may come later."""
+    return MatroskaContainer(file, kind, room) if kind.video else FfmpegContainer(file, kind)
 
 
 class MatroskaContainer:
     """Matroska or WebM."""
 
-    def __init__(self, file: FileIO, kind: PayloadFile) -> None:
-        self._file = MatroskaFile(file, kind.container)
+    def __init__(self, file: FileIO, kind: PayloadFile, room: int = 0) -> None:
+        self._file = MatroskaFile(file, kind.container, room)
 
     def add_sound(self, name: str, title: str) -> SoundTrack:
         """A track for Opus or G.711."""
@@ -76,6 +76,10 @@ class MatroskaContainer:
         assert first is not None  # or it would be a track for VP8
         avc = MatroskaTrack("V_MPEG4/ISO/AVC", title, _avc_head(first), _h264_size(first))
         return PictureTrack(self._writer(avc), _avc_picture)
+
+    def advance(self, to_s: float) -> None:
+        """Nothing more will come for before that position, on any track."""
+        self._file.advance(round(to_s * 1000))
 
     def close(self) -> None:
         """Complete the file."""

@@ -30,11 +30,12 @@ class PayloadWriter(FileWriter[Numbered]):
     grace_s = 5.0  # a key frame may have to be asked for more than once
     max_waiting = 1024
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, room: int = 0) -> None:
+        """`room` is for so many tracks in all, if some come when the file has begun."""
         path = Path(path)
         kind = format_of(path, PAYLOAD_FILES)
         super().__init__(path, kind)
-        self._container = open_container(self._file, kind)
+        self._container = open_container(self._file, kind, room)
         self._formats: dict[Track, str] = {}
         self._next: dict[Hashable, int | None] = {}
 

@@ -3,6 +3,7 @@
 Positions are seconds from the start of the file.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -22,7 +23,12 @@ Write = Callable[[bytes, float, float, bool], None]
 
 
 class SoundTrack(ABC):
-    """Sound without gaps: what is missing is filled, because players put packets together."""
+    """Sound without gaps: what is missing is filled, because players put packets together.
+
+    Only a gap of more than `longest_s`, if that is set, stays one: nobody was there.
+    """
+
+    longest_s = math.inf
 
     def __init__(self, write: Write) -> None:
         self._write = write
@@ -32,6 +38,10 @@ class SoundTrack(ABC):
     def end_s(self) -> float:
         """The position up to which there is sound."""
         return self._end / AUDIO_RATE_HZ
+
+    def begin(self, at_s: float) -> None:
+        """Nothing is missing before that position."""
+        self._end = round(at_s * AUDIO_RATE_HZ)
 
     def put(self, payload: Payload, at_s: float) -> bool:
         """Write the payload at that position; False when most of it is too late."""
@@ -55,9 +65,15 @@ class SoundTrack(ABC):
         """Payloads for so much that is missing, and how many samples each of them plays."""
 
     def _fill(self, up_to: int) -> None:
-        if up_to - self._end >= GAP_SAMPLES:
+        if up_to - self._end > self.longest_s * AUDIO_RATE_HZ:
+            self._leave(up_to)
+        elif up_to - self._end >= GAP_SAMPLES:
             for data, samples in self._missing(up_to - self._end):
                 self._add(data, samples)
+
+    def _leave(self, up_to: int) -> None:
+        """Go on there."""
+        self._end = up_to
 
     def _add(self, data: bytes, samples: int) -> None:
         self._write(data, self._end / AUDIO_RATE_HZ, samples / AUDIO_RATE_HZ, True)
@@ -77,6 +93,10 @@ class OpusTrack(SoundTrack):
         if placed:
             self._before = payload.data
         return placed
+
+    def _leave(self, up_to: int) -> None:
+        super()._leave(up_to)
+        self._before = b""
 
     def _missing(self, samples: int) -> list[tuple[bytes, int]]:
         lost = lost_packets(self._before, min(samples, LOST_SAMPLES)) if self._before else []

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from aiortc import RTCDtlsParameters, RTCIceCandidate, RTCIceParameters
     from aiortc.sdp import MediaDescription
 
+    from .backlog import Backlog
+
 
 class TransportState(enum.Enum):
     """Whether datagrams can travel."""
@@ -103,6 +105,9 @@ class RtpTransport(ABC):
     def send_rtp(self, datagram: bytes) -> None:
         """Send what is known to be RTP; a transport may have a shorter way for that."""
         self.send(datagram)
+
+    def hold(self, backlog: Backlog | None) -> None:  # noqa: B027
+        """Let packets wait there that it keeps, from now on; a transport need not."""
 
     @abstractmethod
     async def close(self) -> None:

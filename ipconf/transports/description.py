@@ -59,6 +59,10 @@ class MediaLine:
     """Lines with the same name here are played in sync (msid, RFC 8830); no spaces."""
     answered: MediaDescription | None = None
     """The offer's line that this one answers; None in an offer."""
+    track: str = ""
+    """What tells it apart from other lines of its stream; without one its medium does."""
+    content: str = ""
+    """What we show there, if anything is to be said of it (RFC 4796)."""
 
 
 def write_description(
@@ -87,6 +91,8 @@ def write_description(
         media, transport = line
         description = _media(media, transport)
         extra = packet_time_lines(media.formats)
+        if media.sends and media.content:
+            extra += f"a=content:{media.content}\r\n"
         if isinstance(transport, WebRtcLine):
             if reduced_size:
                 extra += "a=rtcp-rsize\r\n"
@@ -136,7 +142,7 @@ def _media(line: MediaLine, transport: WebRtcLine | PlainLine) -> MediaDescripti
         description.ssrc = [SsrcDescription(ssrc=s, cname=cname) for s in sources]
         if line.repair_ssrc is not None:
             description.ssrc_group = [GroupDescription("FID", list(sources))]
-        description.msid = f"{line.stream} {line.medium.value}"
+        description.msid = f"{line.stream} {line.track or line.medium.value}"
     return description
 
 

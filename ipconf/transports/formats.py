@@ -25,6 +25,8 @@ class CommonFormats:
     """The codec that we send, with the far end's number and parameters."""
     riding: tuple[PayloadFormat, ...] = ()
     """What may be sent besides, with the clock of `send`, likewise the far end's."""
+    sendable: tuple[PayloadFormat, ...] = ()
+    """`send`, and the other codecs that could be sent in its place."""
 
 
 def common_formats(
@@ -59,12 +61,13 @@ def common_formats(
             number = repair.payload_type if answering else own.payload_type
             parameters = {**own.parameters, "apt": str(apt)}
             receive.append(replace(own, payload_type=number, parameters=parameters, apt=apt))
-    codec = next((f for f in send if f.name.lower() not in AUXILIARY_FORMATS), None)
-    if codec is None:
+    codecs = tuple(f for f in send if f.name.lower() not in AUXILIARY_FORMATS)
+    if not codecs:
         return CommonFormats(tuple(receive))
+    codec = codecs[0]
     clock = codec.clock_rate
     riding = (f for f in send if f.name.lower() in AUXILIARY_FORMATS and f.clock_rate == clock)
-    return CommonFormats(tuple(receive), codec, tuple(riding))
+    return CommonFormats(tuple(receive), codec, tuple(riding), codecs)
 
 
 def _matches(

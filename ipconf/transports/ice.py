@@ -19,9 +19,10 @@ from aiortc.sdp import MediaDescription
 
 from ..errors import ConfigurationError, NegotiationError, TransportError
 from ..model import CallSettings
+from .backlog import Backlog
 from .base import TransportCounters
 from .binding import bind_udp
-from .ports import Address, LossyPort, open_port
+from .ports import Address, LossyPort, Port, open_port
 from .shared_port import Share, taken
 
 COMPONENT = 1
@@ -90,6 +91,7 @@ class IceAgent:
         self._connection.data_received = self._not_stun  # type: ignore[method-assign]
         gather = self._connection.get_component_candidates
         self._connection.get_component_candidates = partial(self._candidates, gather)  # type: ignore[method-assign]
+        self._ports: list[Port] = []
         self._started = False
         self._remote_complete = False
 
@@ -153,6 +155,7 @@ class IceAgent:
         else:
             port = await open_port(bind_udp(host, self._settings.port_range), arrived)
         port.unsent = self._unsent
+        self._ports.append(port)
         port.gone.add_done_callback(lambda _: protocol.connection_lost(None))
         protocol.connection_made(cast(asyncio.DatagramTransport, port))
         protocol.local_candidate = Candidate(
@@ -231,6 +234,11 @@ class IceAgent:
             return False
         transport: Any = self._pair.protocol.transport
         return transport.sendto(data, self._far_end) is not False  # a relayed one does not tell
+
+    def hold(self, backlog: Backlog | None) -> None:
+        """Let media wait there that it keeps, whichever of our ports it comes to."""
+        for port in self._ports:
+            port.backlog = backlog
 
     def _unsent(self, data: bytes) -> None:
         if data[0] > 127:  # media, which was counted

@@ -3,8 +3,9 @@
 A line that cannot be used is refused by itself, with the reason; it never fails the others.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiortc.sdp import MediaDescription, SessionDescription
 
@@ -29,6 +30,12 @@ MAX_EXTENSION_ID = 14
 """What one-byte element headers can say; larger ids need a=extmap-allow-mixed (RFC 8285)."""
 MAX_MID_BYTES = 16
 """What fits an element with a one-byte header; longer mids are told by nothing but SSRCs."""
+
+TOO_MANY = {
+    MediaType.AUDIO: "a second audio line; sound has one stream each way",
+    MediaType.VIDEO: "more video lines than video_sections",
+}
+"""Why a line is refused that could be used."""
 
 Formats = Mapping[MediaType, tuple[PayloadFormat, ...]]
 
@@ -57,6 +64,10 @@ class Agreed:
     """The far end's line itself."""
     transport: MediaDescription
     """The far end's line that describes the transport; lines of a bundle have the same one."""
+    content: str = ""
+    """What the far end says that it shows there (RFC 4796); "" where it does not."""
+    sendable: tuple[PayloadFormat, ...] = ()
+    """`send`, and the other codecs that could be sent in its place, each as the far end has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +80,18 @@ class Refused:
 
 
 def agree_on_offer(
-    offer: SessionDescription, formats: Formats, *, webrtc: bool
+    offer: SessionDescription,
+    formats: Formats,
+    *,
+    webrtc: bool,
+    video_sections: int = 1,
+    contents: Sequence[str] = (),
 ) -> list[Agreed | Refused]:
-    """Go through an offer's lines; the first line of each medium that can be used is taken."""
-    return _agree(offer, formats, _mids(offer), webrtc=webrtc, answering=True)
+    """Go through an offer's lines: of those that can be used, the first one of sound is taken, and
+    so many of video. `contents` are those of the lines, if known.
+    """
+    given = (_mids(offer), video_sections, contents)
+    return _agree(offer, formats, *given, webrtc=webrtc, answering=True)
 
 
 def _mids(offer: SessionDescription) -> list[str]:
@@ -88,7 +107,13 @@ def _mids(offer: SessionDescription) -> list[str]:
 
 
 def agree_on_answer(
-    answer: SessionDescription, offered: Formats, mids: Sequence[str], *, webrtc: bool
+    answer: SessionDescription,
+    offered: Formats,
+    mids: Sequence[str],
+    *,
+    webrtc: bool,
+    video_sections: int = 1,
+    contents: Sequence[str] = (),
 ) -> list[Agreed | Refused]:
     """Go through the answer to an offer of ours that had one line for each of `mids`."""
     if len(answer.media) != len(mids):
@@ -96,19 +121,22 @@ def agree_on_answer(
             f"the answer has {len(answer.media)} media lines where the offer had {len(mids)}; "
             "the far end must answer every line (RFC 3264 section 6)"
         )
-    return _agree(answer, offered, mids, webrtc=webrtc, answering=False)
+    given = (mids, video_sections, contents)
+    return _agree(answer, offered, *given, webrtc=webrtc, answering=False)
 
 
 def _agree(
     remote: SessionDescription,
     formats: Formats,
     mids: Sequence[str],
+    video_sections: int,
+    contents: Sequence[str],
     *,
     webrtc: bool,
     answering: bool,
 ) -> list[Agreed | Refused]:
     lines: list[Agreed | Refused] = []
-    taken: set[MediaType] = set()
+    taken: Counter[MediaType] = Counter()
     extensions: dict[int, dict[str, int]] = {}  # by transport
     for index, media in enumerate(remote.media):
         if media.kind not in ("audio", "video"):
@@ -117,8 +145,8 @@ def _agree(
         medium = MediaType(media.kind)
         transport = transport_line(remote, media, offer=answering)
         problem = _unusable(media, transport, webrtc=webrtc)
-        if medium in taken:
-            problem = f"a second {medium.value} line; this call has one stream each way"
+        if taken[medium] >= (video_sections if medium is MediaType.VIDEO else 1):
+            problem = TOO_MANY[medium]
         if mids[index] in mids[:index]:
             problem = f"another line has its mid, {mids[index]!r}"
         common = common_formats(media, formats.get(medium, ()), answering)
@@ -128,10 +156,10 @@ def _agree(
         if common.send is None or problem is not None:
             lines.append(Refused(index, medium, problem or ""))
             continue
-        taken.add(medium)
+        taken[medium] += 1
         agreed = _extensions(media, medium, mids[index], extensions.setdefault(id(transport), {}))
         line = _agreed(index, mids[index], medium, media, common, agreed, transport)
-        lines.append(line)
+        lines.append(replace(line, content=contents[index]) if contents else line)
     return lines
 
 
@@ -208,22 +236,5 @@ def _agreed(
         repair={int(rtx): int(original) for rtx, original in repair.items()},
         media=media,
         transport=transport,
+        sendable=common.sendable,
     )
-
-
-def answer_role(offered: str, preference: str) -> str:
-    """Our DTLS role against an offer's: the server, unless the offer is one (RFC 8842 section 5).
-
-    Servers connect to every peer we know of; as a client we would have to like the certificate's
-    key type. `preference` ("auto", "client", "server") counts only where the offer leaves it open.
-    """
-    if offered == "server":
-        return "client"
-    if offered == "client":
-        return "server"
-    return "server" if preference == "auto" else preference
-
-
-def offer_role(answered: str) -> str:
-    """Our DTLS role after the answer to our offer."""
-    return "client" if answered == "server" else "server"

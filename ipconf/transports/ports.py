@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
+from .backlog import Backlog
 from .watching import MAX_BATCH, Watch
 
 Address = tuple[Any, ...]
@@ -40,6 +41,8 @@ class Port(ABC):
         """Our IP address and port."""
         self.unsent: Callable[[bytes], None] = _forget
         """Told of each datagram that `sendto` took and that was not sent after all."""
+        self.backlog: Backlog | None = None
+        """Where some of what arrives waits, for a moment."""
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the socket is closed."""
 
@@ -69,15 +72,17 @@ async def open_port(sock: socket.socket, arrived: Arrived) -> Port:
 
 
 def hand_over(
-    arrived: Arrived, data: bytes, address: Address, loop: asyncio.AbstractEventLoop
+    port: Port, data: bytes, address: Address, loop: asyncio.AbstractEventLoop, now: float
 ) -> None:
-    """Call `arrived`; what it raises is told to the loop, as it would do itself."""
+    """Let a datagram wait, or arrive; what is raised is told to the loop, as it would do itself."""
     try:
-        arrived(data, address)
+        backlog = port.backlog
+        if backlog is None or not backlog.keep(data, address, now):
+            port.arrived(data, address)
     except (SystemExit, KeyboardInterrupt):
         raise
     except BaseException as exc:
-        loop.call_exception_handler({"message": f"{arrived} failed", "exception": exc})
+        loop.call_exception_handler({"message": f"{port.arrived} failed", "exception": exc})
 
 
 class _WatchedPort(Port):
@@ -172,18 +177,19 @@ class _Reader:
             if not ready:
                 break
             count += len(ready)
+            now = self._loop.time()
             for number, _ in ready:
                 port = self._ports.get(number)
                 if port is not None:  # else closed by what another has received
-                    self._take(port)
+                    self._take(port, now)
         return count
 
-    def _take(self, port: _WatchedPort) -> None:
+    def _take(self, port: _WatchedPort, now: float | None = None) -> None:
         try:
             data, address = port.receive(MAX_DATAGRAM_BYTES)
         except OSError:  # nothing there after all, or what became of something sent
             return
-        hand_over(port.arrived, data, address, self._loop)
+        hand_over(port, data, address, self._loop, self._loop.time() if now is None else now)
 
 
 class LossyPort:

@@ -205,6 +205,7 @@ class _SharedSocket:
         while self._ports and count < MAX_BATCH:
             messages = self._messages.receive()
             count += len(messages)
+            now = self.loop.time()
             for key, data in messages:
                 entry = self._at.get(key)
                 if entry is None or data[:1] < b"\x04":
@@ -212,7 +213,7 @@ class _SharedSocket:
                 if entry is None:
                     self._owner.strangers += 1
                 else:
-                    hand_over(entry[0].arrived, data, entry[1], self.loop)
+                    hand_over(entry[0], data, entry[1], self.loop, now)
             if len(messages) < BATCH:
                 break
         return count

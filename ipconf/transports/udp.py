@@ -7,11 +7,14 @@ the ports can send to them: use it where the network is trusted, or for peers th
 import asyncio
 import ipaddress
 from collections.abc import Callable
+from functools import partial
 
 from aiortc.sdp import MediaDescription
 
 from ..engine.rtp_wire import is_rtcp
+from ..engine.skimming import Timed
 from ..errors import InvalidStateError, NegotiationError
+from .backlog import Backlog
 from .base import PlainLine, SignalledTransport, TransportState
 from .binding import bind_ports
 from .ports import Address, Port, open_port
@@ -127,6 +130,21 @@ class UdpTransport(SignalledTransport):
             counters.sent_bytes += len(datagram)
         else:
             counters.unsent += 1
+
+    def hold(self, backlog: Backlog | None) -> None:
+        if backlog is not None:
+            backlog.deliver = partial(self._waited, backlog)
+        if self._ports:
+            self._ports[0].backlog = backlog
+
+    def _waited(self, backlog: Backlog, run: list[Timed], addr: Address | None) -> None:
+        counters = self.counters
+        if self.loss is not None:
+            run = [timed for timed in run if not self._lost()]
+        if run:
+            counters.received += len(run)
+            counters.received_bytes += sum([len(data) for data, _ in run])
+            backlog.take(run, addr[:2] if addr else None)
 
     def _arrived(self, data: bytes, addr: Address) -> None:
         if self.loss is not None and self._lost():

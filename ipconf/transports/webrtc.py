@@ -13,12 +13,15 @@ pins them.
 import asyncio
 import datetime
 from collections import deque
+from functools import partial
 
 from aiortc import RTCCertificate, RTCDtlsParameters, RTCDtlsTransport, RTCIceCandidate
 from aiortc.sdp import MediaDescription
 
+from ..engine.skimming import Timed
 from ..errors import ConnectTimeoutError, InvalidStateError, NegotiationError, TransportError
 from ..model import CallSettings, GoneReason
+from .backlog import Backlog
 from .base import Loss, SignalledTransport, TransportState, WebRtcLine
 from .ice import IceAgent, Stock
 from .ports import Address
@@ -144,6 +147,27 @@ class WebRtcTransport(SignalledTransport):
             self._ice.take_dtls(data, address)
         else:
             counters.unknown += 1
+
+    def hold(self, backlog: Backlog | None) -> None:
+        if backlog is not None:
+            backlog.deliver = partial(self._waited, backlog)
+        self._ice.hold(backlog)
+
+    def _waited(self, backlog: Backlog, run: list[Timed], address: Address | None) -> None:
+        if self.loss is not None:
+            run = [timed for timed in run if not self._lost()]
+        counters, srtp = self.counters, self._srtp_in
+        plain: list[Timed] = []
+        for data, at in run:
+            opened = None if srtp is None else srtp.unprotect(data)
+            if opened is None:
+                counters.unauthenticated += 1
+            else:
+                counters.received += 1
+                counters.received_bytes += len(data)
+                plain.append((opened, at))
+        if plain:
+            backlog.take(plain, None)
 
     def _media_arrived(self, data: bytes, address: Address) -> None:
         counters, srtp = self.counters, self._srtp_in

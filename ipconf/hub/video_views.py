@@ -1,0 +1,112 @@
+"""Views: who is seen in which slot of a leg."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..engine.places import Claim, Places, Rank
+from ..engine.video_rates import RateSettings, SlotBudget, Viewer, ViewerEstimate
+from .video_feeds import Feed
+from .video_slots import ViewSlot
+
+if TYPE_CHECKING:
+    from .call_legs import CallLeg
+    from .people import Attendee
+
+UNTOLD_BPS = 200_000.0
+"""What a feed is taken for that has not been measured yet."""
+
+
+class LegView:
+    """What one leg is shown."""
+
+    def __init__(self, leg: CallLeg, settings: RateSettings) -> None:
+        self.leg = leg
+        self.slots: list[ViewSlot] = []
+        self.wanted: int | None = None
+        """How many slots it wants; None: all it has."""
+        self.pins: dict[Attendee, int | None] = {}
+        """Who is to be seen whoever talks, in which slot or in any."""
+        self.sees_self = False
+        self.estimate = ViewerEstimate()
+        self.refused: set[Feed] = set()
+        """What it cannot be shown, for want of a common codec."""
+        self._budget = SlotBudget(settings)
+        self._places: Places[int, Feed] = Places()
+        self._ranks: dict[Feed, Rank] = {}
+        self._afforded: set[Feed] | None = None  # None: everything
+        self._heard_at = -math.inf  # the latest report of losses
+
+    @property
+    def paused(self) -> int:
+        """How many slots are empty because the far end takes too little."""
+        shown = self._places.held.values()
+        return 0 if self._afforded is None else sum(f not in self._afforded for f in shown)
+
+    def can_show(self, feed: Feed) -> bool:
+        """Whether it takes what the feed sends, as far as that is known."""
+        return feed.format is None or any(feed.format in slot.formats for slot in self.slots)
+
+    def settle(self, ranks: Mapping[Feed, Rank], now: float) -> None:
+        """Give the slots to these feeds, of which `ranks` tells how they deserve it."""
+        count = len(self.slots) if self.wanted is None else min(self.wanted, len(self.slots))
+        ranked: dict[Feed, Rank] = {}
+        fixed: dict[int, Feed] = {}
+        order = {person: -float(number) for number, person in enumerate(self.pins)}
+        for feed, rank in ranks.items():
+            person = feed.attendee
+            if person in order:
+                rank = Rank(Claim.CHOSEN, order[person])
+                number = self.pins[person]
+                if number is not None and (number not in fixed or feed.is_slides):
+                    fixed[number] = feed
+            ranked[feed] = rank
+        self._ranks = ranked
+        self._places.settle(range(count), ranked, now, fixed)
+        self._show(now)
+
+    def _show(self, now: float) -> None:
+        for slot in self.slots:
+            feed = self._places.held.get(slot.number)
+            if feed is not None and self._afforded is not None and feed not in self._afforded:
+                feed = None
+            slot.show(feed, now)
+
+    def afford(self, now: float) -> None:
+        """Send no more pictures than the far end takes; a few times a second."""
+        self._listen(now)
+        feeds = self._by_importance()
+        offers = [(feed.meter.bps(now) or UNTOLD_BPS,) for feed in feeds]
+        layers = self._budget.decide(offers, self.estimate.bps(now), now)
+        afforded = {f for f, layer in zip(feeds, layers, strict=True) if layer is not None}
+        before, self._afforded = self._afforded, afforded if len(afforded) < len(feeds) else None
+        if self._afforded != before:
+            self._show(now)
+
+    def viewer(self, now: float) -> Viewer:
+        """What it takes, for the limits of the senders."""
+        return Viewer(self.estimate.bps(now), tuple(self._by_importance()))
+
+    def forget(self, feed: Feed, now: float) -> None:
+        """A feed is no more."""
+        self.refused.discard(feed)
+        self._ranks.pop(feed, None)
+        for slot in self.slots:
+            slot.forget(feed, now)
+
+    def _by_importance(self) -> list[Feed]:
+        held, ranks = self._places.held, self._ranks
+        numbers = sorted(held, key=lambda n: (ranks.get(held[n], Rank(Claim.IDLE)), -n))
+        return [held[number] for number in reversed(numbers)]
+
+    def _listen(self, now: float) -> None:
+        """Take in what the far end says it lost."""
+        said = [loss for slot in self.slots if (loss := slot.loss) is not None]
+        latest = max((at for _, at in said), default=-math.inf)
+        if latest > self._heard_at:
+            fresh = [share for share, at in said if at > self._heard_at]
+            self._heard_at = latest
+            sent_bps = sum(slot.meter.bps(now) for slot in self.slots)
+            self.estimate.note_loss(sum(fresh) / len(fresh), sent_bps, now)
