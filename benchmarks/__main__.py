@@ -22,6 +22,7 @@ from . import (
     bench_rivals,
     bench_session,
     bench_transport,
+    bench_video,
 )
 from .report import Broken, Plan, Row, show, write
 from .results import write_results
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[Plan], AsyncIterator[Row]]] = {
     "conference": bench_conference.run,
     "rivals": bench_rivals.run,
     "quality": bench_quality.run,
+    "video": bench_video.run,
 }
 """In this order; the names are those of `--only`."""
 

@@ -28,6 +28,8 @@ _SCHEDSTAT = Path("/proc/self/schedstat")
 class Hub:
     """A conference whose legs are the answers to offers."""
 
+    media = (MediaType.AUDIO,)
+
     def __init__(self) -> None:
         self._provider = MediaServiceProvider()
         self._conference: Conference | None = None
@@ -65,7 +67,7 @@ class Hub:
         """Let a leg join with each of these offers; the answers to them."""
         answers: dict[Call | None, str] = {}
         with closing(self._provider.events(TspData)) as messages:
-            calls = [self._provider.create_call({MediaType.AUDIO}, self._settings) for _ in offers]
+            calls = [self._provider.create_call(self.media, self._settings) for _ in offers]
             for call, offer in zip(calls, offers, strict=True):
                 self.conference.add(call)
                 call.receive_tsp_data(Description(type="offer", sdp=offer))

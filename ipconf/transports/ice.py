@@ -78,8 +78,9 @@ class IceAgent:
                 f"ice_servers: {exc}; write stun:host:port or turn:host:port?transport=udp"
             ) from exc
         self.transport = RTCIceTransport(self.gatherer)
-        self._pair: CandidatePair | None = None
+        self._protocol: Any = None  # of the pair that is nominated now
         self._far_end: Address = ()
+        self._sendto: Callable[[bytes, Address], Any] | None = None
         self._settings = settings
         self._share = share
         self._counters = counters
@@ -101,12 +102,13 @@ class IceAgent:
         return self._connection._closing
 
     def _path_changed(self, pair: CandidatePair | None) -> None:
+        self._sendto = None
         if pair is None:
-            self._pair = None
             return
         settle = getattr(pair.protocol.transport, "settle", None)  # a relayed one has none
         if settle is None or settle(pair.remote_addr):
-            self._pair, self._far_end = pair, pair.remote_addr
+            self._protocol, self._far_end = pair.protocol, pair.remote_addr
+            self._sendto = pair.protocol.transport.sendto
 
     # -- our side
 
@@ -202,7 +204,7 @@ class IceAgent:
                 "ICE found no way to the far end; check that the ice_addresses of both "
                 "can reach each other, and whether a TURN server is needed"
             )
-        if self._pair is None:
+        if self._sendto is None:
             raise taken(self._connection._nominated[COMPONENT].remote_addr)
 
     async def add_remote_candidate(self, candidate: RTCIceCandidate | None) -> None:
@@ -230,10 +232,10 @@ class IceAgent:
 
     def send(self, data: bytes) -> bool:
         """Send to the far end over the pair that is nominated now: whether that could be done."""
-        if self._pair is None:
+        sendto = self._sendto
+        if sendto is None:
             return False
-        transport: Any = self._pair.protocol.transport
-        return transport.sendto(data, self._far_end) is not False  # a relayed one does not tell
+        return sendto(data, self._far_end) is not False  # a relayed one does not tell
 
     def hold(self, backlog: Backlog | None) -> None:
         """Let media wait there that it keeps, whichever of our ports it comes to."""
@@ -265,3 +267,5 @@ class IceAgent:
             if not isinstance(protocol.transport, LossyPort):
                 lossy = LossyPort(protocol.transport, lost)
                 protocol.transport = cast(asyncio.DatagramTransport, lossy)
+                if protocol is self._protocol and self._sendto is not None:
+                    self._sendto = lossy.sendto
