@@ -329,6 +329,29 @@ def test_video_a_moment_before_the_sound_makes_nobody_active(house):
     assert house.told() == []
 
 
+def test_whoever_a_mixer_tells_of_may_have_sound(house):
+    told_of = house.hear("ann", medium=None)
+    camera = house.hear("ann", medium=VIDEO)
+    house.told()
+    house.show(camera, 2.0)
+    assert house.told() == []
+    house.talk(told_of)
+    assert house.told() == [("ParticipantActive", "ann")]
+
+
+def test_media_that_was_told_of_before_is_no_news(house):
+    camera = house.hear("ann", medium=VIDEO)
+    house.told()
+    house.show(camera, 3.0)
+    last = house.now
+    house.roster.source_media(camera, last)
+    assert house.told() == [("ParticipantActive", "ann")]
+    for _ in range(40):
+        house.pass_time(0.1)
+        house.roster.source_media(camera, last)
+    assert house.told() == [("ParticipantInactive", "ann")]
+
+
 def test_packets_of_sound_without_a_level_say_nothing(house):
     ann = house.hear("ann")
     house.told()

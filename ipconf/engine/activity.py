@@ -53,6 +53,8 @@ class Activity:
         """Media of one source; sound counts by its level alone."""
         if entry.source.medium is MediaType.AUDIO:
             return
+        if now <= entry.last_media:
+            return  # it was told before
         if now - entry.last_media >= MEDIA_SILENCE_S:
             entry.flows_since = now
         entry.last_media = now
@@ -99,9 +101,12 @@ class Activity:
 
 
 def is_active(person: Person) -> bool:
-    """Whether a person talks; of one who sends no sound, whether their video flows."""
+    """Whether a person talks; of one who sends no sound, whether their video flows.
+
+    A source of which a mixer tells, and that has sent nothing yet, may be somebody's sound.
+    """
     audible = any(
-        entry.detector is not None or entry.source.medium is MediaType.AUDIO
+        entry.detector is not None or entry.source.medium is not MediaType.VIDEO
         for entry in person.entries
     )
     return any(entry.talking if audible else entry.flowing for entry in person.entries)
