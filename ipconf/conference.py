@@ -114,12 +114,18 @@ class Conference(Membership):
 
     def stats(self) -> ConferenceStats:
         """What the conference and its legs have counted."""
+        slots = [slot for view in self.video.views.values() for slot in view.slots]
         return ConferenceStats(
             people=len(self.attendees),
             mixes=self.bridge.mixes,
             encoders=len(self.bridge.encoders),
             encoder_failures=self.bridge.encoders.failures,
             skipped_ticks=self._provider.ticker.skipped,
+            feeds=sum(feed.live for feed in self.video.feeds),
+            slots=len(slots),
+            filled_slots=sum(slot.seen is not None for slot in slots),
+            switches=sum(slot.slot.switches for slot in slots),
+            forwarded=sum(slot.forwarded for slot in slots),
             legs=tuple(leg.stats() for leg in self._legs.values()),
         )
 

@@ -173,6 +173,22 @@ class Roster:
             entry.shares.append(share)
             self._presence.post_share(NewSubStream, share, entry.person, now)
 
+    def substream_moved(self, substream: SubStream, now: float) -> None:
+        """A substream carries another layer of the same picture: no event, if it is the same
+        person's.
+        """
+        share, source = self._shares.get(substream), substream.source
+        if share is None or source is None:
+            return
+        before, after = self._entries.get(share.source), self._entries.get(source)
+        if before is None or after is None or before.person is not after.person:
+            self.substream_removed(substream, now)
+            self.substream_added(substream, now)
+            return
+        before.shares.remove(share)
+        after.shares.append(share)
+        share.source = source
+
     def substream_removed(self, substream: SubStream, now: float) -> None:
         """A substream is no more, or carries nobody any longer."""
         self.substream_unmapped(substream, now)

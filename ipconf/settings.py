@@ -187,6 +187,9 @@ class CallSettings(Settings):
     video_sections: int = Field(default=1, ge=1, le=16)
     """Video that may arrive and be sent at the same time, 1 to 16: so many m-lines are offered, and
     at most so many taken of an offer. Each costs an SSRC; a conference shows one person on each."""
+    video_layers: int = Field(default=1, ge=1, le=4)
+    """Sizes of one picture that may arrive at the same time (simulcast, RFC 8853), 1 to 4: at most
+    so many are taken of a far end's offer. Without a conference the best of them is shown."""
     max_decoded_sources: int = Field(default=32, ge=1, le=512)
     """People of one arriving stream who are decoded at the same time, 1 to 512; of more, those who
     talk."""

@@ -38,6 +38,7 @@ class FakeSource:
     jitter_s: float = 0.0
     round_trip_s: float | None = None
     level: int | None = None
+    rid: str | None = None
 
     @property
     def identity(self) -> str:

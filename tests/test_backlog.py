@@ -7,7 +7,7 @@ from sessions import EXTENSIONS, rtp
 
 from ipconf.engine.rtp_wire import compose_extension
 from ipconf.engine.skimming import Timed
-from ipconf.transports.backlog import MAX_WAITING, Backlog
+from ipconf.transports.backlog import MAX_WAIT_S, MAX_WAITING, Backlog
 
 SSRC = 0x1234
 MARK = bytes.fromhex("00001234 bede0001 10")
@@ -74,11 +74,20 @@ def test_who_is_awake_waits_for_nothing() -> None:
 
 def test_each_run_comes_from_one_address() -> None:
     lab, elsewhere = Lab(), ("192.0.2.1", 4001)
-    lab.arrive(packet(1), 0.0)
-    lab.arrive(packet(2), 0.0, elsewhere)
+    assert lab.arrive(packet(1), 0.0)
+    assert not lab.arrive(packet(2), 0.0, elsewhere)
     assert lab.came == [(packet(1), 0.0, WHENCE)]
+    assert lab.arrive(packet(3), 0.0, elsewhere)
     lab.backlog.release()
-    assert lab.came[1:] == [(packet(2), 0.0, elsewhere)]
+    assert lab.came[1:] == [(packet(3), 0.0, elsewhere)]
+
+
+def test_nobody_waits_for_long() -> None:
+    lab = Lab()
+    assert lab.arrive(packet(1), 0.0)
+    assert lab.arrive(packet(2), MAX_WAIT_S)
+    assert not lab.arrive(packet(3), MAX_WAIT_S + 0.02)
+    assert [datagram for datagram, _, _ in lab.came] == [packet(1), packet(2)]
 
 
 def test_what_delivery_brings_about_may_ask_for_delivery() -> None:

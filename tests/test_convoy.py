@@ -28,9 +28,7 @@ def tail(source: LocalSource, payload: bytes):
 
 def counters(source: LocalSource) -> dict[str, object]:
     source.settle()
-    if source.convoy is not None:
-        source.convoy.recall(source)
-    names = ("sequence", "packets", "octets", "last_sent", "_last_timestamp", "_recent")
+    names = ("sequence", "packets", "octets", "last_sent", "_last_timestamp")
     return {name: getattr(source, name) for name in names}
 
 

@@ -19,14 +19,14 @@ from ipconf.demo.conference import director
 from ipconf.demo.conference.listening import AUDIBLE_RMS, RATE_HZ, explain, said_by, spectra
 from ipconf.demo.conference.log import ConferenceLog, PersonLog, SideLog
 from ipconf.demo.conference.matrix import HEARD, MAX_REST, UNHEARD
+from ipconf.demo.conference.mosaic import check_mosaic
+from ipconf.demo.conference.scenes import PAUSE_S, Phase
 from ipconf.demo.conference.script import (
     GOODBYE,
     MAX_PARTIES,
     MIN_LINE_S,
     MIN_PARTIES,
-    PAUSE_S,
     REASON,
-    Phase,
     Script,
 )
 from ipconf.demo.conference.sentences import conference_phrase, event_line
@@ -36,6 +36,7 @@ from ipconf.demo.conference.verdict import (
     check_hub,
     check_person,
     check_recording,
+    check_sights,
     judge,
 )
 from ipconf.demo.conference.view import ConferenceView
@@ -50,16 +51,19 @@ TALK = {
 CHAINED = {
     "LegAdded", "LegRemoved", "AttendeeJoined", "AttendeeLeft", "ConferenceEnded",
     "NewParticipant", "ParticipantLeft", "ParticipantTimedOut", "ParticipantRecovered",
-    "CallStateChanged",
+    "CallStateChanged", "RecordingStarted", "RecordingStopped",
 }  # fmt: skip
 DEAF_HUB = """
 from ipconf.demo.conference import hub
 from ipconf.engine.hearing import Hearing
 
+from ipconf.hub.video_controls import VideoControls
+
 Hearing.mute = lambda self, speaker, muted=True: None
+VideoControls.pin = lambda self, who, viewer: None
 hub.main()
 """
-"""A hub that says that somebody is muted, and lets them be heard."""
+"""A hub that says that somebody is muted, and lets them be heard; and forgets who is pinned."""
 
 
 class Run(NamedTuple):
@@ -136,12 +140,32 @@ def test_run_has_the_whole_matrix(run):
     }
 
 
+def test_run_has_the_whole_matrix_of_sights(run):
+    by_phase: dict[str, list[str]] = {}
+    for cell in run.report["sights"]:
+        by_phase.setdefault(cell["phase"], []).append("".join(who[0] for who in cell["seen"]))
+    assert by_phase == {
+        "Alice talks": ["bc", "a", "ab"],
+        "Bob talks": ["bc", "a", "ab"],
+        "Carol talks": ["bc", "c", "ab"],
+        "Everybody talks at once": ["bc", "a", "ab"],
+        "Bob is muted": ["bc", "a", "ab"],
+        "Carol is off": ["b", "a", ""],
+        "Bob speaks again": ["b", "", ""],
+        "Carol is back": ["bc", "a", "ab"],
+        "Carol is removed": ["b", "a", ""],
+    }
+
+
 def test_run_prints_what_happens(run):
     for sentence in (
         "▸ Alice talks",
         "Alice has the floor",
         "Bob may speak",
         "Carol vanished without a word",
+        "Alice's camera is off",
+        "Bob is shown Carol in slot",
+        "What all heard and saw: ",
         "Hub is back",
         f"Hub left (bye): “{REASON}”",
         f"the conference is over: “{GOODBYE}”",
@@ -156,6 +180,9 @@ def test_run_leaves_a_file_for_each_leg(run):
         assert path.name == f"{key}-heard.wav"
         with av.open(str(path)) as container:
             assert abs(container.duration / av.time_base - DURATION_S) < 2
+    with av.open(run.report["mosaic"]) as container:
+        assert {stream.type for stream in container.streams} == {"audio", "video"}
+        assert abs(container.duration / av.time_base - DURATION_S) < 2
 
 
 def test_run_reports_how_the_legs_were(run):
@@ -166,7 +193,9 @@ def test_run_reports_how_the_legs_were(run):
         assert leg["round_trip_s"] is not None
 
 
-def test_a_hub_that_lets_the_muted_be_heard_is_found_out(tmp_path, monkeypatch, capsys):
+def test_a_hub_that_lets_the_muted_be_heard_and_forgets_pins_is_found_out(
+    tmp_path, monkeypatch, capsys
+):
     program = tmp_path / "deaf_hub.py"
     program.write_text(DEAF_HUB)
     report = tmp_path / "report.json"
@@ -182,6 +211,10 @@ def test_a_hub_that_lets_the_muted_be_heard_is_found_out(tmp_path, monkeypatch, 
     }
     faults = [fault for check in values["checks"] for fault in check["faults"]]
     assert any("heard Bob, Carol instead of Carol" in fault for fault in faults)
+    assert any("saw Carol instead of Alice" in fault for fault in faults)
+    wrong = {(cell["phase"], cell["viewer"]) for cell in values["sights"] if not cell["right"]}
+    assert ("Bob is muted", "bob") in wrong
+    assert {viewer for _, viewer in wrong} == {"bob"}
 
 
 def test_a_hub_that_falls_over_is_told(tmp_path, monkeypatch, capsys):
@@ -224,6 +257,20 @@ def test_a_mute_that_nobody_was_told_of_is_noticed(log):
 )
 def test_an_event_with_other_contents_is_noticed(log, kind, change):
     log.hub.events[index_of(log.hub, kind)].update(change)
+    assert failed(check_hub(log)) == {"All events in order"}
+
+
+def test_a_camera_that_nobody_was_told_of_is_noticed(log):
+    for on in (True, False):
+        doctored = ConferenceLog.from_json(json.dumps(log.to_json()))
+        values = {"camera": on}
+        del doctored.hub.events[index_of(doctored.hub, "AttendeeChanged", values=values)]
+        assert failed(check_hub(doctored)) == {"All events in order"}
+
+
+def test_refused_pictures_are_noticed(log):
+    refusal = {"event": "PicturesRefused", "at": 3.0, "name": "Bob", "reason": "no codec"}
+    log.hub.events.append(refusal)
     assert failed(check_hub(log)) == {"All events in order"}
 
 
@@ -308,6 +355,55 @@ def test_a_recording_that_is_missing_or_breaks_off_is_noticed(log, tmp_path):
     assert not Verdict([check], cells).passed
 
 
+# -- pictures that are not as they should be
+
+
+def test_swapped_sights_are_noticed(log):
+    alice, bob = log.people["alice"], log.people["bob"]
+    alice.stretches, bob.stretches = bob.stretches, alice.stretches
+    for side in (alice, bob):
+        check, cells = check_sights(log, side)
+        assert not check.passed
+        assert sum(not cell.right for cell in cells) >= 4
+
+
+def test_every_stretch_that_is_missing_is_noticed(log):
+    spans = [phase.span for phase in log.script.phases]
+    for side in log.people.values():
+        stretches = side.stretches
+        for index, stretch in enumerate(stretches):
+            if not any(stretch.start_s < s.start_s and stretch.end_s > s.end_s for s in spans):
+                continue
+            side.stretches = stretches[:index] + stretches[index + 1 :]
+            assert not check_sights(log, side)[0].passed, stretch
+        side.stretches = stretches
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"stale": 1}, {"misnamed": 9}, {"named": 0}, {"who": ""}, {"who": "carol"}]
+)
+def test_pictures_that_are_not_right_are_noticed(log, wrong):
+    bob = log.people["bob"]
+    longest = max(range(len(bob.stretches)), key=lambda n: bob.stretches[n].pictures)
+    bob.stretches[longest] = replace(bob.stretches[longest], **wrong)
+    assert not check_sights(log, bob)[0].passed
+
+
+def test_a_mosaic_that_shows_others_or_breaks_off_is_noticed(log):
+    assert log.mosaic is not None
+    assert check_mosaic(log, log.mosaic).passed
+    began = log.hub.events[index_of(log.hub, "RecordingStarted")]
+    began["at"] -= 3.5  # so it seems to show everything so much earlier
+    faults = check_mosaic(log, log.mosaic).faults
+    assert any("it shows Alice, Bob instead of Alice, Bob, Carol" in fault for fault in faults)
+    assert any("its video ends at" in fault for fault in faults)
+
+
+def test_a_mosaic_that_is_none_is_noticed(log, tmp_path):
+    assert "nothing.webm" in check_mosaic(log, tmp_path / "nothing.webm").faults[0]
+    assert "no sound, or no picture" in check_mosaic(log, log.people["bob"].recording).faults[0]
+
+
 def read(path: Path) -> np.ndarray:
     resampler = av.AudioResampler("s16", "mono", RATE_HZ)
     with av.open(str(path)) as container:
@@ -379,6 +475,7 @@ def test_all_voices_differ():
 def test_the_live_view_fits_its_terminal(log, width, height):
     console = Console(width=width, height=height)
     view = ConferenceView(console, log)
+    log.people["bob"].sees[1] = "carol"
     for phase in log.script.phases:
         view.phase_began(phase)
     for cue in log.script.cues:
@@ -395,7 +492,21 @@ def test_the_live_view_fits_its_terminal(log, width, height):
     assert max(map(len, lines)) <= width
     assert any("Carol" in line and "vanished" in line for line in lines)
     assert any("Bob" in line and "Alice" in line and "─" in line for line in lines)
+    assert any("Bob" in line and " · C " in line for line in lines)
     assert any("jitter" in line for line in lines) == (width >= 80)
+
+
+@pytest.mark.parametrize("width", [60, 80, 170])
+def test_the_live_view_has_room_for_all_slots(width, tmp_path):
+    log = ConferenceLog.empty(Script(5), tmp_path)
+    log.people["bob"].sees = {0: "erin"}
+    log.people["erin"].sees = {0: "carol", 1: "alice", 2: "dave"}
+    console = Console(width=width, height=24)
+    with console.capture() as capture:
+        console.print(ConferenceView(console, log))
+    lines = capture.get().splitlines()
+    assert any("Bob" in line and " E · · " in line for line in lines)
+    assert any("Erin" in line and " C A D " in line for line in lines)
 
 
 def test_every_event_has_a_sentence(log):
@@ -420,7 +531,7 @@ def test_the_summary_says_what_failed(log):
     assert "✗ Hub: Played to the end\n    the lights went out\n" in text
     assert "✗ Bob: Heard whom they should" in text
     assert "not A" in text
-    assert "FAILED: 2 of 17 checks" in text
+    assert "FAILED: 2 of 21 checks" in text
 
 
 # -- the script and the command line
@@ -444,6 +555,27 @@ def test_the_script_fits_its_duration(parties, which):
         assert len(script.lines_of(person)) >= 1
 
 
+def test_without_video_nothing_is_told_of_pictures(tmp_path):
+    script = Script(4, video=False)
+    with_video = Script(4)
+    assert script.duration_s == with_video.duration_s
+    assert {cue.order["order"] for cue in script.cues} == {
+        "mute", "vanish", "return", "remove", "end",
+    }  # fmt: skip
+    assert {cue.order["order"] for cue in with_video.cues} > {"camera", "watch", "record"}
+    log = ConferenceLog.from_json(json.dumps(ConferenceLog.empty(script, tmp_path).to_json()))
+    assert log.script.slots == 0
+    assert log.mosaic is None
+    verdict = judge(log)
+    assert not verdict.sights
+    assert "Mosaic complete" not in {check.question for check in verdict.checks}
+
+
+def test_cameras_take_no_more_of_many_people_than_of_a_few():
+    assert [Script(n).fps for n in (3, 5, 6, 12)] == [12.0, 12.0, 10.0, 5.0]
+    assert [Script(n).slots for n in (3, 4, 12)] == [2, 3, 3]
+
+
 def test_who_hears_whom_by_right():
     script = Script(4)
     alice, bob, carol, dave = script.people
@@ -463,6 +595,7 @@ def test_who_hears_whom_by_right():
     ("arguments", "sentence"),
     [
         (["--parties", "1"], "two or more"),
+        (["--parties", "2", "--no-video"], "3 or more without video"),
         (["--parties", "13"], "3 to 12"),
         (["--parties", "many"], "invalid int"),
         (["--parties", "3", "--duration", "5"], "give 26 to 99"),

@@ -316,7 +316,7 @@ def test_text_that_is_no_utf_8_is_no_text() -> None:
 
 
 def test_a_repair_packet_tells_the_stream_it_repairs() -> None:
-    assert read(one_byte(bytes((REPAIRED << 4,)) + b"h")).rid == "h"
+    assert read(one_byte(bytes((REPAIRED << 4,)) + b"h")).repaired_rid == "h"
 
 
 def test_levels_of_contributors_come_one_for_each() -> None:

@@ -11,6 +11,7 @@ from ..engine.forwarding import ForwardedPeople
 from ..engine.outputs import (
     BitrateLimited,
     KeyFrameRequested,
+    LocalSsrcChanged,
     Output,
     ResendRequested,
     SourceDescribed,
@@ -65,6 +66,7 @@ class Channel:
         self._skimmer: Skimmer | None = None  # the only one
         self._backlog: Backlog | None = None
         self._skim = session.skimming.take
+        session.skimming.catch_up = self.catch_up
         transport.sink = self._arrived
         self._arm()
 
@@ -86,14 +88,20 @@ class Channel:
     def _take_run(self, run: list[Timed], origin: Hashable) -> None:
         """Take what has waited in a backlog; it came when it says."""
         latest = run[-1][1]
+        slots = 1 + int((latest - run[0][1]) / FLOOD_SLOT_S)
+        if len(run) > self._slot_packets * slots:
+            for datagram, now in run:
+                self._arrived(datagram, now, origin)
+            return
         if latest >= self._slot_ends:
             self._slot_ends, self._slot_room = latest + FLOOD_SLOT_S, self._slot_packets
-        if self._skimmers and self._slot_room >= len(run):
-            taken = self._skim(run, origin)
-            self._slot_room -= taken
-            run = run[taken:]
-        for datagram, now in run:
-            self._arrived(datagram, now, origin)
+        self._slot_room -= len(run) // slots
+        while run:
+            taken = self._skim(run, origin) if self._skimmers else 0
+            if not taken:
+                datagram, now = run[0]
+                self._receive(datagram, now, origin)
+            run = run[taken or 1 :]
 
     def _receive(self, datagram: bytes, now: float, origin: Hashable) -> None:
         outputs = self.session.receive(datagram, now, origin)
@@ -143,6 +151,10 @@ class Channel:
         match output:
             case Transmit(datagram):
                 self.transport.send(datagram)
+            case LocalSsrcChanged(_, new):
+                for mid, stream in self._capture.items():
+                    if self.session.local(mid).ssrc == new:
+                        stream.ssrc_changed(mid)
             case SourceHeard(source):
                 self._roster.source_heard(source, now)
             case SourceDescribed(source, changed):

@@ -87,4 +87,5 @@ class OurLines:
             answered=None if agreed is None else agreed.media,
             track=f"{medium.value}{index}",
             content=SLIDES if index in self.slides else "",
+            layers=() if agreed is None else agreed.layers,
         )

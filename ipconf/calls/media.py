@@ -120,6 +120,7 @@ class CallMedia:
                     sent=(*line.sendable, *line.riding),
                     ssrcs=line.ssrcs,
                     repair=line.repair,
+                    rids=tuple(layer.rid for layer in line.layers),
                     local_ssrc=negotiator.ssrcs[line.mid],
                     local_repair_ssrc=negotiator.repair_ssrcs[line.mid],
                 )
@@ -134,6 +135,7 @@ class CallMedia:
             min_interval_s=settings.rtcp_min_interval_s or default_interval_s,
             member_timeout_s=settings.member_timeout_s,
             unicast=True,
+            one_person=webrtc,
             single_chunk_sdes=webrtc,  # plain aiortc, which needs it, speaks nothing else
             reduced_size=negotiator.reduced_size,
             unix_offset_s=self._unix_offset_s,
@@ -191,6 +193,8 @@ class CallMedia:
         if self._roster.next_deadline() <= now:
             self._roster.handle_timer(now)
         if number % MEASURE_TICKS == 0:
+            for channel in self._channels:
+                channel.catch_up()
             for stream in self.streams:
                 stream.measure(now)
 

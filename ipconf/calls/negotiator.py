@@ -29,6 +29,7 @@ from ..transports.negotiation import (
 )
 from ..transports.reading import read_candidate, read_description
 from ..transports.roles import offer_role
+from ..transports.simulcast import simulcasts_of
 from .bearers import Bearer, Bearers, TransportFactory
 from .lines import Formats, OurLines
 from .sections import slides_answered
@@ -150,6 +151,7 @@ class Negotiator:
             webrtc=self._webrtc,
             video_sections=self._settings.video_sections,
             contents=contents,
+            simulcasts=simulcasts_of(text, self._settings.video_layers),
         )
         agreed = [line for line in lines if isinstance(line, Agreed)]
         self._lines.slides = slides_answered(agreed, self._further)

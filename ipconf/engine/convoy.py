@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from .rtp_wire import pack_header
@@ -34,17 +33,47 @@ class _Member(NamedTuple):
     transmit: Callable[[bytes], None]
 
 
+class SentRun(NamedTuple):
+    """Packets that were sent one after the other for one source."""
+
+    last: int
+    """Number of the last one, 16 bits."""
+    packets: int
+    stamps: tuple[int, ...]
+    """Of these and earlier ones, less `offset`."""
+    offset: int
+
+    def has(self, sequence: int, timestamp: int) -> bool:
+        """Whether such a packet is among them."""
+        age = self.last - sequence & 0xFFFF
+        if age >= self.packets:
+            return False
+        return self.stamps[-1 - age] + self.offset & 0xFFFFFFFF == timestamp
+
+
 class Convoy:
     """Sends each packet for all of its members; all can send the same tails."""
 
-    __slots__ = ("_at", "_counted", "_members", "_octets", "_packets", "_recalled", "_stamps")
+    __slots__ = (
+        "_at",
+        "_counted",
+        "_joined_at",
+        "_kept",
+        "_kept_at",
+        "_members",
+        "_octets",
+        "_packets",
+        "_stamps",
+    )
 
     def __init__(self) -> None:
         self._members: dict[LocalSource, _Member] = {}
         self._counted: dict[LocalSource, tuple[int, int]] = {}  # packets and octets of ours
-        self._recalled: dict[LocalSource, int] = {}  # packets of ours
+        self._joined_at: dict[LocalSource, int] = {}  # packets of ours
         self._packets = self._octets = 0
         self._stamps: deque[int] = deque(maxlen=RECENT_PACKETS)
+        self._kept: tuple[int, ...] = ()  # the stamps, as of so many packets
+        self._kept_at = 0
         self._at = 0.0
 
     def __contains__(self, source: LocalSource) -> bool:
@@ -64,15 +93,15 @@ class Convoy:
         sequence = source.sequence - self._packets & 0xFFFF
         self._members[source] = _Member(payload_type, sequence, timestamp, source.ssrc, transmit)
         self._counted[source] = (self._packets, self._octets)
-        self._recalled[source] = self._packets
+        self._joined_at[source] = self._packets
 
     def leave(self, source: LocalSource) -> None:
         """Send for it no more; harmless when repeated."""
         if source in self._members:
             self.settle(source)
-            self.recall(source)
+            source.remember(self.sent_for(source))
             source.convoy = None
-            del self._members[source], self._counted[source], self._recalled[source]
+            del self._members[source], self._counted[source], self._joined_at[source]
 
     def settle(self, source: LocalSource) -> None:
         """Let a source count what was sent for it."""
@@ -84,15 +113,14 @@ class Convoy:
             stamp = self._stamps[-1] + member.timestamp & 0xFFFFFFFF
             source.advance(count, self._octets - octets, stamp, member.payload_type, self._at)
 
-    def recall(self, source: LocalSource) -> None:
-        """Let a source remember which packets were sent for it."""
-        count = min(self._packets - self._recalled[source], len(self._stamps))
-        self._recalled[source] = self._packets
+    def sent_for(self, source: LocalSource) -> SentRun:
+        """The latest packets that were sent for a member."""
+        if self._kept_at != self._packets:  # made once for all who leave at the same time
+            self._kept, self._kept_at = tuple(self._stamps), self._packets
         member = self._members[source]
-        number = self._packets - count + member.sequence
-        for stamp in islice(self._stamps, len(self._stamps) - count, None):
-            source.remember(number & 0xFFFF, stamp + member.timestamp & 0xFFFFFFFF)
-            number += 1
+        count = min(self._packets - self._joined_at[source], len(self._kept))
+        last = self._packets - 1 + member.sequence & 0xFFFF
+        return SentRun(last, count, self._kept, member.timestamp)
 
     def send(self, tail: SharedTail, timestamp: int, now: float, marker: bool) -> None:
         """Send one packet for each; `timestamp` is of the sender's clock, which begins at 0."""

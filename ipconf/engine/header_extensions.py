@@ -23,7 +23,7 @@ CSRC_LEVEL_URI = "urn:ietf:params:rtp-hdrext:csrc-audio-level"
 MID_URI = "urn:ietf:params:rtp-hdrext:sdes:mid"
 """Which media section a packet belongs to (RFC 8843 section 15)."""
 RID_URI = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
-"""Which of several encodings a packet belongs to (RFC 8852)."""
+"""Which of several encodings of a picture a packet belongs to (RFC 8852)."""
 REPAIRED_RID_URI = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 """Which of several encodings a retransmission repairs (RFC 8852)."""
 ABS_SEND_TIME_URI = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
@@ -61,6 +61,10 @@ def _read_rid(packet: RtpPacket, value: bytes) -> None:
     packet.rid = _text(value) or packet.rid
 
 
+def _read_repaired_rid(packet: RtpPacket, value: bytes) -> None:
+    packet.repaired_rid = _text(value) or packet.repaired_rid
+
+
 def _read_abs_send_time(packet: RtpPacket, value: bytes) -> None:
     if len(value) == 3:
         packet.abs_send_time = int.from_bytes(value, "big")
@@ -81,7 +85,7 @@ _READERS: dict[str, Reader] = {
     CSRC_LEVEL_URI: _read_csrc_levels,
     MID_URI: _read_mid,
     RID_URI: _read_rid,
-    REPAIRED_RID_URI: _read_rid,
+    REPAIRED_RID_URI: _read_repaired_rid,
     ABS_SEND_TIME_URI: _read_abs_send_time,
 }
 
@@ -170,6 +174,7 @@ def compose_extension(
     mid: str | None = None,
     abs_send_time: int | None = None,
     rid: str | None = None,
+    repaired_rid: str | None = None,
 ) -> bytes:
     """The header extension block with what is given and negotiated; b"" when that is nothing.
 
@@ -190,6 +195,8 @@ def compose_extension(
             elements.append((negotiated[MID_URI], mid.encode()))
         if rid and RID_URI in negotiated:
             elements.append((negotiated[RID_URI], rid.encode()))
+        if repaired_rid and REPAIRED_RID_URI in negotiated:
+            elements.append((negotiated[REPAIRED_RID_URI], repaired_rid.encode()))
         return _pack_elements(elements) if elements else b""
     except (ValueError, OverflowError) as exc:
         raise WireError(f"a value does not fit its header extension: {exc}") from None

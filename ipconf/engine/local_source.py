@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import struct
+from collections import deque
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..errors import ClosedError, ConfigurationError
 from ..model import MediaType
-from .convoy import RECENT_PACKETS, Convoy
+from .convoy import RECENT_PACKETS, Convoy, SentRun
 from .header_extensions import ONE_BYTE_PROFILE
 from .rtp_wire import (
     ABS_SEND_TIME_URI,
@@ -33,6 +34,8 @@ RESEND_BURST_OCTETS = 100 * 1200
 """Octets that may be repeated beyond that, after a time in which nobody asked."""
 MID_PACKETS = 20
 """Packets from the start that name their section, until surely one arrived (RFC 8843 15)."""
+MAX_RUNS = 4
+"""Times in convoys that are remembered, each with its latest packets."""
 MAX_REPORTERS = 512
 """Sources whose reports about one SSRC are kept."""
 _RTX_HEADER_BYTES = 2
@@ -100,6 +103,7 @@ class LocalSource:
         "_mid_packets",
         "_rates",
         "_recent",
+        "_runs",
         "_resend_octets",
         "_resent_at",
         "_rtx_sequence",
@@ -165,6 +169,7 @@ class LocalSource:
         self._last_rate = 0
         self._mid_packets = MID_PACKETS
         self._recent = [-1] * RECENT_PACKETS
+        self._runs: deque[SentRun] = deque(maxlen=MAX_RUNS)
         if self._history is not None:
             self._history = [None] * HISTORY_PACKETS
             self._resent_at.clear()
@@ -189,6 +194,8 @@ class LocalSource:
         captured_at: float | None,
     ) -> bytes:
         """The next packet; `ConfigurationError` for a payload type the section does not have."""
+        if self.convoy is not None:
+            self.convoy.leave(self)  # one number must not mean two packets
         rate = self._rates.get(payload_type)
         if rate is None:
             raise ConfigurationError(
@@ -346,9 +353,9 @@ class LocalSource:
         self._last_rate = self._rates[payload_type]
         self._stats.rtp_sent += count
 
-    def remember(self, sequence: int, timestamp: int) -> None:
-        """It has sent that packet: should it come back, it is known."""
-        self._recent[sequence % RECENT_PACKETS] = sequence << 32 | timestamp
+    def remember(self, run: SentRun) -> None:
+        """It has sent these packets: should one come back, it is known."""
+        self._runs.append(run)
 
     def leave(self) -> None:
         """The session says goodbye."""
@@ -415,12 +422,13 @@ class LocalSource:
 
     def is_echo(self, packet: RtpPacket) -> bool:
         """Whether a packet with our SSRC is one that we sent (RFC 3550 section 8.2)."""
-        if self.convoy is not None:
-            self.convoy.recall(self)
+        sequence, timestamp = packet.sequence, packet.timestamp
         if packet.ssrc != self.ssrc:
             return True  # retransmissions are told by their random SSRC alone
-        known = self._recent[packet.sequence % RECENT_PACKETS]
-        return known == packet.sequence << 32 | packet.timestamp
+        if self._recent[sequence % RECENT_PACKETS] == sequence << 32 | timestamp:
+            return True
+        runs = [*self._runs] if self.convoy is None else [*self._runs, self.convoy.sent_for(self)]
+        return any(run.has(sequence, timestamp) for run in runs)
 
     def media_time(self, now: float) -> int:
         """The RTP timestamp of this instant, from the latest packet's (section 6.4.1)."""

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Sequence
 
 from ..model import MAX_SDES_BYTES, SDES_CONTROLS, GoneReason, SdesType
 from .local_sources import LocalSources
+from .naming import Naming
 from .outputs import Output, SourceDescribed, SourceGone, SourceHeard
 from .reception import MAX_PRIVATE_ITEMS, Origin, RemoteSource
 from .rtcp_timing import RtcpTimer
@@ -51,6 +52,8 @@ class Members:
             for section in config.sections
             for ssrc, cname in section.ssrcs.items()
         }
+        self.naming = Naming(config.one_person, (item.text for item in self._cnames.values()))
+        """Whose sources without CNAME are."""
         self._local = local
         self._timer = timer
         self._stats = stats
@@ -78,7 +81,8 @@ class Members:
         if not contributing:
             self.newcomer_since = min(self.newcomer_since, now)
         announced = self._cnames.get(ssrc)
-        _take_items(source, items if announced is None else (announced, *items))
+        if _take_items(source, items if announced is None else (announced, *items)):
+            self.naming.named(source, outputs)
         self._timer.members += 1
         self.next_check = min(self.next_check, now + self.timeout_s())
         outputs.append(SourceHeard(source))
@@ -94,6 +98,10 @@ class Members:
         """Take over SDES items; what changed is reported."""
         if changed := _take_items(source, items):
             outputs.append(SourceDescribed(source, changed))
+        if SdesType.CNAME in changed:
+            self.naming.named(source, outputs)
+        elif any(item.type == SdesType.CNAME and not item.text for item in items):
+            self.naming.unnamed(source, outputs)
 
     def contribute(self, packet: RtpPacket, now: float, outputs: list[Output]) -> None:
         """The contributors of a packet are members too (section 6.2.1)."""
@@ -170,6 +178,7 @@ class Members:
     ) -> None:
         """That source is no longer a member (section 6.3.4), nor is anybody it spoke for."""
         del self.sources[source.ssrc]
+        self.naming.forget(source)
         self._local.forget_reporter(source.ssrc)
         self._timer.members_left(self._timer.members - 1, now)
         outputs.append(SourceGone(source, reason, text))

@@ -103,7 +103,8 @@ class Presence:
         if cname and cname != person.cname:
             self._forget(now)
             alone = len(person.entries) == 1
-            if alone and cname not in self.by_cname and cname not in self.timed_out:
+            unknown = cname not in self.by_cname and cname not in self.timed_out
+            if unknown and (alone or not person.cname):
                 self._rename(person, cname)
                 news = (SdesType.CNAME,)
             elif alone or self._has_room(cname):
@@ -166,7 +167,7 @@ class Presence:
         self.by_cname[cname] = person
 
     def _place(self, entry: SourceEntry, cname: str | None, now: float) -> None:
-        person = self.by_cname.get(cname) if cname else None
+        person = self.by_cname.get(cname) if cname else self._sender_of(entry.source)
         arrival: type[ParticipantEvent] | None = None
         if person is None:
             arrival, person = self._arrive(entry, cname, now)
@@ -182,6 +183,15 @@ class Presence:
             if share.mapped:
                 self.post_share(SubStreamMapped, share, person, now)
         self._refresh(person, now)
+
+    def _sender_of(self, source: RemoteSource) -> Person | None:
+        """Who sends other layers of the same picture."""
+        if source.rid is None:
+            return None
+        for person in self.present:
+            if any(source.is_layer_with(entry.source) for entry in person.entries):
+                return person
+        return None
 
     def _arrive(
         self, entry: SourceEntry, cname: str | None, now: float

@@ -84,6 +84,7 @@ class RemoteSource:
         "rates",
         "repaired",
         "reported_at",
+        "rid",
         "round_trip_s",
         "rtcp_origin",
         "rtp_origin",
@@ -108,6 +109,8 @@ class RemoteSource:
         self.medium: MediaType | None = None
         """None as long as it sent no RTP."""
         self.mid: str | None = None
+        self.rid: str | None = None
+        """RTP stream id (RFC 8852): which layer of its section's picture this is, if it is one."""
         self.items: dict[SdesType, str] = {}
         self.private: dict[str, str] = {}
         """PRIV items by prefix, at most `MAX_PRIVATE_ITEMS`."""
@@ -171,6 +174,13 @@ class RemoteSource:
         if self.mixer is not None and SdesType.CNAME in self.items:
             return self.mixer.last_heard
         return self.last_heard
+
+    def is_layer_with(self, other: RemoteSource) -> bool:
+        """Whether the two are layers of one picture; sections of all sessions have mids of their
+        own.
+        """
+        layers = self.rid is not None and other.rid is not None
+        return layers and self.mid == other.mid and self.rtp_origin == other.rtp_origin
 
     def speak_directly(self) -> None:
         """It is heard itself: nobody speaks for it any longer."""

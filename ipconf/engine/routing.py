@@ -18,10 +18,11 @@ MAX_REQUESTS = 512
 class Route:
     """What a section does with payload types."""
 
-    __slots__ = ("rates", "repairs", "section")
+    __slots__ = ("rates", "repairs", "rids", "section")
 
     def __init__(self, section: Section) -> None:
         self.section = section
+        self.rids = section.rids
         self.rates: Mapping[int, int] = {
             f.payload_type: f.clock_rate for f in section.formats if not f.is_rtx
         }
@@ -70,13 +71,18 @@ class Repairs:
         """We asked that media source for these packets."""
         self._requested.extend((ssrc, sequence) for sequence in sequences)
 
-    def media_ssrc(self, rtx_ssrc: int, sequence: int, sources: Iterable[int]) -> int | None:
+    def media_ssrc(
+        self, rtx_ssrc: int, sequence: int, sources: Iterable[int], *, named: bool = False
+    ) -> int | None:
         """The media source of a retransmission of packet `sequence`; None when nobody knows.
 
         `sources` are the media SSRCs of its section: where it was not signalled, it belongs to the
-        only one there is, or to the only one that was asked for that packet.
+        only one there is, or to the only one that was asked for that packet. Where the packet has
+        `named` the layer that it repairs (RFC 8852), they are the sources of that one.
         """
-        found = self._signalled.get(rtx_ssrc, self._learned.get(rtx_ssrc))
+        found = self._signalled.get(rtx_ssrc)
+        if found is None and not named:
+            found = self._learned.get(rtx_ssrc)
         if found is not None:
             return found
         possible = set(sources)
@@ -84,6 +90,7 @@ class Repairs:
             possible &= {ssrc for ssrc, asked in self._requested if asked == sequence}
         if len(possible) != 1:
             return None
+        self._learned.pop(rtx_ssrc, None)
         if len(self._learned) >= MAX_LEARNED_REPAIRS:
             del self._learned[next(iter(self._learned))]
         self._learned[rtx_ssrc] = media = possible.pop()

@@ -5,7 +5,7 @@ New sources, foreign addresses, retransmissions, repeats, new starts, moved sect
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 
 from ..model import GoneReason
 from .outputs import Output
@@ -47,7 +47,7 @@ class RtpReceiver:
         elif source is None or not source.rates:
             self._probate(packet, source, route, now, origin, outputs)
         elif self._take_origin(source, origin, now):
-            self._join(source, route)
+            self._join(source, route, (packet,), outputs)
             self._accept(source, packet, now, outputs)
         return outputs
 
@@ -59,10 +59,20 @@ class RtpReceiver:
         source.rtp_origin = origin
         return True
 
-    def _join(self, source: RemoteSource, route: Route) -> None:
+    def _join(
+        self,
+        source: RemoteSource,
+        route: Route,
+        packets: Iterable[RtpPacket],
+        outputs: list[Output],
+    ) -> None:
         source.mid = route.section.mid
         source.medium = route.section.medium
         source.rates = route.rates
+        if source.rid is None and route.rids:  # a layer is one for as long as it is there
+            source.rid = next((p.rid for p in packets if p.rid in route.rids), None)
+            if source.rid is not None:
+                self._parts.members.naming.unnamed(source, outputs)
 
     def _probate(
         self,
@@ -85,7 +95,8 @@ class RtpReceiver:
         if source is None:
             return
         parts.stats.unvalidated -= len(packets)
-        self._join(source, self._named_route(packets, route, packet.payload_type))
+        named = self._named_route(packets, route, packet.payload_type)
+        self._join(source, named, packets, outputs)
         source.rtp_origin = origin
         source.speak_directly()
         self._start(source, packets, outputs)
@@ -137,6 +148,13 @@ class RtpReceiver:
             packet.arrival = now
             self._start(source, (held, packet), outputs)
 
+    def _peers(self, route: Route, rid: str | None) -> Iterator[int]:
+        """The media SSRCs of a section; those of one layer of its picture, if it is given."""
+        mid = route.section.mid
+        for source in self._parts.members.sources.values():
+            if source.rates and source.mid == mid and rid in (None, source.rid):
+                yield source.ssrc
+
     def _repair(
         self,
         packet: RtpPacket,
@@ -152,9 +170,9 @@ class RtpReceiver:
             parts.stats.probes += 1
             return
         sequence = int.from_bytes(packet.payload[:_RTX_HEADER_BYTES], "big")
-        mid = route.section.mid
-        peers = (s.ssrc for s in parts.members.sources.values() if s.rates and s.mid == mid)
-        ssrc = parts.repairs.media_ssrc(packet.ssrc, sequence, peers)
+        named = packet.repaired_rid in route.rids
+        peers = self._peers(route, packet.repaired_rid if named else None)
+        ssrc = parts.repairs.media_ssrc(packet.ssrc, sequence, peers, named=named)
         media = parts.members.sources.get(ssrc) if ssrc is not None else None
         original_type = route.repairs.get(packet.payload_type, -1)
         if media is None or original_type not in media.rates:

@@ -80,6 +80,7 @@ class RtpPacket:
         "padding",
         "payload",
         "payload_type",
+        "repaired_rid",
         "rid",
         "sequence",
         "source",
@@ -119,7 +120,9 @@ class RtpPacket:
         """One level for each of `csrcs`, on the same scale (RFC 6465); or none at all."""
         self.mid: str | None = None
         self.rid: str | None = None
-        """RTP stream id; in a retransmission that of the stream it repairs (RFC 8852)."""
+        """RTP stream id as it stands there, whether or not it was agreed on (RFC 8852)."""
+        self.repaired_rid: str | None = None
+        """The RTP stream id of what a retransmission repairs, likewise."""
         self.abs_send_time: int | None = None
         """24 bits, in units of 2**-18 s, wraps around every 64 s."""
         self.source: RemoteSource | None = None

@@ -52,6 +52,8 @@ class Section:
     """Our SSRC if the description already named it; None: the session draws one."""
     local_repair_ssrc: int | None = None
     """Our retransmission SSRC, likewise."""
+    rids: tuple[str, ...] = ()
+    """RTP stream ids of the layers that may arrive of one picture (RFC 8853)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,9 @@ class SessionConfig:
     single_chunk_sdes: bool = True
     """Describe one person in each SDES packet: some receivers, plain aiortc among them, misread
     several."""
+    one_person: bool = False
+    """All that the far end sends is one person's, whom a source without CNAME belongs to as well:
+    who speaks WebRTC has one CNAME on a connection (RFC 8834 section 4.9)."""
     unix_offset_s: float = 0.0
     """Unix time is `now` plus this."""
     max_sources: int = MAX_SOURCES

@@ -7,7 +7,7 @@ simply the next one of such a person is left as it came.
 from __future__ import annotations
 
 import struct
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Protocol
 
 from .reception import RemoteSource
@@ -39,12 +39,14 @@ class Skimmer(Protocol):
 class Skimming:
     """What of a session's packets is skimmed: those of `skimmers`, by SSRC."""
 
-    __slots__ = ("_extensions", "_sources", "_stats", "skimmers")
+    __slots__ = ("_extensions", "_sources", "_stats", "catch_up", "skimmers")
 
     def __init__(
         self, config: SessionConfig, sources: Mapping[int, RemoteSource], stats: SessionStats
     ) -> None:
         self.skimmers: dict[int, Skimmer] = {}
+        self.catch_up: Callable[[], None] = lambda: None
+        """Takes what has come and waits."""
         self._extensions = config.extensions
         self._sources = sources
         self._stats = stats

@@ -81,6 +81,7 @@ class Audiences:
     def _succeed(self, lead: CallLeg, kind: Hashable, followers: tuple[CallLeg, ...]) -> None:
         heir, *others = followers
         heir.outlet.lead = None
+        heir.outlet.part()  # what the old lead is sent is no longer for them
         _inherit(heir, lead)
         self._apart[heir] = None
         self._lead(heir, kind)

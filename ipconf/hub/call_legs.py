@@ -16,6 +16,7 @@ from ..terminals.packets import PacketSink, PacketTaker
 from .leg_outlets import LegOutlet
 from .legs import Leg
 from .people import Role
+from .stats import PictureStats
 from .video_feeds import Feed
 from .video_legs import VideoInlet, VideoOutlet
 from .voices import RemoteVoice, Voice
@@ -48,12 +49,24 @@ class CallLeg(Leg):
         """What its far end shows: cameras and screens."""
         return () if self.video_inlet is None else tuple(self.video_inlet.feeds)
 
+    def records(self, source: RemoteSource) -> bool:
+        """Whether a terminal of this machine takes those pictures, too: a recording's, say."""
+        stream = self.call.stream(MediaType.VIDEO, Direction.RENDER)
+        return any(s.source is source and s.has_terminal for s in stream.substreams)
+
     @property
     def hears(self) -> bool:
         return self.outlet.outlet is not None
 
     def _call_stats(self) -> CallStats:
         return self.call.stats()
+
+    def _picture_stats(self) -> PictureStats | None:
+        if self.video_outlet is None:
+            return None
+        now = self.conference.now()
+        view = self.conference.video.view_of(self)
+        return view.stats(tuple(feed.stats(now) for feed in self.feeds), now)
 
     def attach(self) -> None:
         """Take the media of the call: what it sends goes to all, what all send to it.

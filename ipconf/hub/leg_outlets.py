@@ -99,6 +99,7 @@ class LegOutlet(PacketSource):
         self.heard.clear()
         self.moving = None
         self._leg.row = None
+        outlet.on_new_ssrc = self._begin_anew
         self._leg.conference.bridge.need(self, sound_rate_hz((outlet.format,)))
         self._leg.conference.leg_connected(self._leg, outlet)
 
@@ -106,8 +107,7 @@ class LegOutlet(PacketSource):
         bridge = self._leg.conference.bridge
         bridge.audiences.part(self._leg)
         bridge.need(self, None)
-        if self.outlet is not None:
-            self.outlet.part()
+        self.part()
         super().end()
 
     @property
@@ -132,6 +132,17 @@ class LegOutlet(PacketSource):
         if self.apart:
             return self
         return room, row if self.moving is None else self.moving[0], self.encoding
+
+    def part(self) -> None:
+        """Be sent nothing any more that others are; from the next packet on it is on its own."""
+        if self.outlet is not None:
+            self.outlet.part()
+
+    def _begin_anew(self) -> None:
+        """It has another SSRC: packets are its own again until they need not name the section."""
+        self._leg.conference.bridge.audiences.part(self._leg)
+        self.part()
+        self._sharing = None
 
     # -- following
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..stats import CallStats
 from .people import Attendee, Role
-from .stats import LegStats
+from .stats import LegStats, PictureStats
 from .voices import Voice
 
 if TYPE_CHECKING:
@@ -56,10 +56,14 @@ class Leg(ABC):
             awake=sum(voice.awake for voice in voices),
             failed=sum(voice.failed for voice in voices),
             refused=self.refused,
+            pictures=self._picture_stats(),
             call=self._call_stats(),
         )
 
     def _call_stats(self) -> CallStats | None:
+        return None
+
+    def _picture_stats(self) -> PictureStats | None:
         return None
 
     @abstractmethod

@@ -211,12 +211,14 @@ class VideoBridge:
         """Find out what everybody takes, and tell who sends."""
         for view in self.views.values():
             view.afford(now)
+        settings = self._settings
         viewers = [view.viewer(now) for view in self.views.values() if view.slots]
-        limits = sender_limits(viewers, (), self._settings)
+        limits = sender_limits(viewers, (), settings)
         told: dict[CallLeg, list[Feed]] = {}
         for feed in self.feeds:
             if feed.live or feed.excessive:
-                feed.limit_bps = float(limits.get(feed, self._settings.sender_floor_bps))
+                unseen = settings.sender_max_bps if feed.recorded else settings.sender_floor_bps
+                feed.limit_bps = float(limits.get(feed, unseen))
                 self._judge(feed, now)
                 told.setdefault(feed.leg, []).append(feed)
         for feeds in told.values():  # what a transport takes in all is what far ends reckon with

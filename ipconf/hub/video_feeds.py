@@ -14,6 +14,7 @@ from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
 from ..engine.switching import KeyFrameRequests
 from ..engine.video_rates import RateMeter
+from .stats import FeedStats
 
 if TYPE_CHECKING:
     from .call_legs import CallLeg
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 LIVE_S = 1.0
 """So long without a packet, and a camera is off: who looks is not to see a frozen face."""
-SLIDES_LIVE_S = 5.0
+SLIDES_LIVE_S = 3.0
 """The same for a screen, of which a sender may repeat once a second that nothing moves."""
 BARREN_S = 3.0
 """Who has been asked for a key frame for so long gives way to anybody else."""
@@ -106,6 +107,11 @@ class Feed:
         return f"<Feed {self.source.identity} of {self.attendee!r}>"
 
     @property
+    def recorded(self) -> bool:
+        """Whether it is wanted here, whoever looks."""
+        return self.leg.records(self.source)
+
+    @property
     def is_slides(self) -> bool:
         """Whether it is a screen."""
         return self.content == SLIDES
@@ -164,6 +170,21 @@ class Feed:
                 self._asked_at = math.inf
             elif self.requests.due(now):
                 self._upstream.request_key_frame(self.source)
+
+    def stats(self, now: float) -> FeedStats:
+        """What it has counted."""
+        return FeedStats(
+            attendee=None if self.attendee is None else self.attendee.identity,
+            content=self.content,
+            codec="" if self.format is None else self.format.codec.upper(),
+            live=self.live,
+            excessive=self.excessive,
+            barren=self.is_barren(now),
+            bit_rate_bps=self.meter.bps(now),
+            told_bps=None if math.isinf(self.limit_bps) else self.limit_bps,
+            malformed=self.marks.malformed,
+            unknown_format=self.marks.unknown_format,
+        )
 
     def tell_limit(self, feeds: Iterable[Feed], bps: int) -> None:
         """Tell the sender how much is wanted of all these feeds of the leg."""

@@ -12,19 +12,27 @@ from ..engine.switching import Slot
 from ..engine.video_rates import RateMeter
 from ..errors import UsageError
 from ..terminals.packets import Outlet
+from .stats import SlotStats
 from .video_feeds import Feed, accepted_formats
 
 if TYPE_CHECKING:
+    from ..engine.local_source import ReceptionReport
     from .call_legs import CallLeg
+    from .people import Attendee
 
 BLANKS = 3
 """A slot that is empty says so as often: any of these packets may be lost."""
 BLANK_S = 0.3
 """From one to the next."""
+MAX_REPORTED = 1 << 16
+"""No two reports have more packets between them."""
 
 
 class ViewSlot:
-    """One slot of a leg; `changed(slot)` is called whenever somebody else is seen in it."""
+    """One slot of a leg; `changed(slot)` is called whenever somebody else is seen in it.
+
+    Pictures of which nobody knows whose they are count as nobody's.
+    """
 
     def __init__(
         self, leg: CallLeg, number: int, outlet: Outlet, changed: Callable[[ViewSlot], None]
@@ -45,6 +53,8 @@ class ViewSlot:
         self._changed = changed
         self._blanks = 0
         self._blank_at = math.inf
+        self._report: ReceptionReport | None = None
+        self._told: tuple[Attendee | None, str] = (None, "")
         self._broken = False  # the far end cannot go on with what it has
         outlet.on_key_frame_request = self._asked
 
@@ -53,12 +63,17 @@ class ViewSlot:
         """Whether nothing can be shown before a key frame begins."""
         return self.slot.wants_key_frame or self._broken
 
-    @property
-    def loss(self) -> tuple[float, float] | None:
-        """The share of packets that the far end lost of late, 0..1, and when it said so."""
+    def losses(self) -> tuple[int, int]:
+        """How many packets the far end has missed of how many, since this was asked last."""
         reports = self._outlet.source.reports.values()
         latest = max(reports, key=lambda report: report.at, default=None)
-        return None if latest is None else (latest.fraction_lost, latest.at)
+        before, self._report = self._report, latest
+        if latest is None or before is None:
+            return 0, 0
+        sent = (latest.highest_sequence - before.highest_sequence) & 0xFFFFFFFF
+        if sent >= MAX_REPORTED:  # it counts anew
+            return 0, 0
+        return max(latest.lost - before.lost, 0), sent
 
     def show(self, feed: Feed | None, now: float) -> None:
         """Let this feed be seen from its next key frame on; None: nobody, at once."""
@@ -79,7 +94,7 @@ class ViewSlot:
         if feed is self.feed:
             self.slot.show(feed, self._csrcs)
         if feed is self.seen:
-            self._changed(self)
+            self._tell()
 
     def forget(self, feed: Feed, now: float) -> None:
         """It is no more."""
@@ -124,9 +139,26 @@ class ViewSlot:
             if datagram is not None:
                 self._outlet.transmit(datagram, False)
 
+    def stats(self, now: float) -> SlotStats:
+        """What it has counted."""
+        who = self.seen.attendee if self.seen is not None else None
+        return SlotStats(
+            attendee=None if who is None else who.identity,
+            bit_rate_bps=self.meter.bps(now),
+            forwarded=self.forwarded,
+            switches=self.slot.switches,
+            mismatched=self.slot.mismatched,
+            dropped=self.slot.dropped,
+        )
+
     @property
     def _csrcs(self) -> tuple[int, ...]:
-        return () if self.feed is None else (self.feed.csrc,)
+        """Whose pictures they are; their own are nobody's to a far end.
+
+        It would take its SSRC in a packet of ours for a loop (RFC 3550 section 8.2).
+        """
+        feed = self.feed
+        return () if feed is None or feed.leg is self.leg else (feed.csrc,)
 
     def _look(self, now: float) -> None:
         """Find out who is seen now."""
@@ -142,7 +174,15 @@ class ViewSlot:
             self._say_blank(now)
         else:
             self._blank_at = math.inf
-        self._changed(self)
+        self._tell()
+
+    def _tell(self) -> None:
+        seen = self.seen
+        who = None if seen is None else seen.attendee
+        told = (who, "" if seen is None or who is None else seen.content)
+        if told != self._told:
+            self._told = told
+            self._changed(self)
 
     def _asked(self) -> None:
         """The far end needs a key frame."""

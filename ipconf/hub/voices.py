@@ -177,6 +177,8 @@ class RemoteVoice(Voice):
 
     def wake(self, now: float) -> None:
         if self._receiver is None:
+            if self.skimming is not None:
+                self.skimming.catch_up()
             try:
                 targets = MIXER._replace(start_s=self._start_s)
                 self._receiver = AudioReceiver(self._formats, targets, self._bridge.rate_hz)

@@ -179,6 +179,11 @@ class CaptureStream(Stream):
         elif self._agreed is not None and mid == self._agreed.mid:
             self._want_key_frame()
 
+    def ssrc_changed(self, mid: str) -> None:
+        """Our source in that section has another SSRC from now on."""
+        if outlet := self._outlets.get(mid):
+            outlet.on_new_ssrc()
+
     def bitrate_limited(self, mid: str, bps: int, ssrcs: tuple[int, ...]) -> None:
         """A receiver of that section says that no more than `bps` bit/s get through on all of these
         SSRCs of ours together.

@@ -32,6 +32,7 @@ class StreamOutlet:
         "mid",
         "on_bitrate",
         "on_key_frame_request",
+        "on_new_ssrc",
         "riding",
         "settings",
         "source",
@@ -57,6 +58,7 @@ class StreamOutlet:
         self.mid: str = agreed.mid
         self.source: LocalSource = channel.session.local(agreed.mid)
         self.on_key_frame_request: Callable[[], None] = _nobody_asks
+        self.on_new_ssrc: Callable[[], None] = _nobody_asks
         self.on_bitrate: Callable[[int, tuple[int, ...]], None] = _nobody_asks
         self._pictures = agreed.medium is MediaType.VIDEO
         self._transmit = channel.transport.send_rtp

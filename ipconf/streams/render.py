@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -76,7 +77,8 @@ class RenderStream(Stream):
         self.refused = 0
         """Packets of sources for which there was no substream."""
         self.undecoded = 0
-        """Packets of people who were not rendered, for want of a terminal or a decoder."""
+        """Packets of people who were not rendered, for want of a terminal or a decoder, and of
+        layers of a picture that is rendered from another one."""
 
     @property
     def substreams(self) -> tuple[SubStream, ...]:
@@ -119,14 +121,16 @@ class RenderStream(Stream):
     def stats(self) -> StreamStats:
         shares = tuple(substream.stats() for substream in self.substreams)
         levels = [s.level_dbov for s in shares if s.level_dbov is not None]
+        counted = [(s.packets, s.octets) for s in shares]
+        counted += [(s.packets, s.octets) for s in self._spares()]
         return StreamStats(
             identity=self.identity,
             media_type=self.media_type.value,
             direction=self.direction.value,
             running=self.running,
             active=self.active,
-            packets=self._past_packets + sum(s.packets for s in shares),
-            octets=self._past_octets + sum(s.octets for s in shares),
+            packets=self._past_packets + sum(packets for packets, _ in counted),
+            octets=self._past_octets + sum(octets for _, octets in counted),
             frames=self._past_frames + sum(s.decoded for s in shares),
             bit_rate_bps=sum(s.bit_rate_bps for s in shares),
             frame_rate=sum(s.frame_rate for s in shares),
@@ -145,11 +149,12 @@ class RenderStream(Stream):
         if substream is None:
             if not packet.payload:
                 return  # a probe is no media yet
-            substream = self._seating.admit(packet.source, now)  # type: ignore[arg-type]
-            if substream is None:
-                self.refused += 1
-                return
-            self._people_changed(now)
+            if not self._is_spare(packet.source):  # type: ignore[arg-type]
+                substream = self._seating.admit(packet.source, now)  # type: ignore[arg-type]
+                if substream is None:
+                    self.refused += 1
+                    return
+                self._people_changed(now)
         self._last_packet = now
         if self._running:
             if not self._active:
@@ -162,6 +167,14 @@ class RenderStream(Stream):
                 self.undecoded += 1
             elif len(self._sinks) == 1 and packet.source is not None:
                 self._pass(packet.source, self._sinks[0])
+
+    def _is_spare(self, source: RemoteSource) -> bool:
+        """Whether a source needs no substream, because another one shows the same."""
+        return False
+
+    def _spares(self) -> Iterable[RemoteSource]:
+        """All of which that is so."""
+        return ()
 
     def whose(self, source: RemoteSource | None) -> RemoteSource | None:
         """The source of the person whose media a source sends; None for nobody's."""
@@ -176,12 +189,8 @@ class RenderStream(Stream):
         substream = self.substream_of(source)
         if substream is None:
             return
-        self._past_packets += source.packets
-        self._past_octets += source.octets
         self._past_frames += substream.decoded
-        self._stop_passing()
-        for sink in self._sinks:
-            sink.source_gone(source)
+        self._forget_packets(source)
         now = self._owner.now()
         self._seating.leave(source, now)
         if not self._seating.by_source:
@@ -189,6 +198,13 @@ class RenderStream(Stream):
             self._cause = Cause.MEDIA_RECOVERED if timeout else Cause.REMOTE_REQUEST
             self._set_inactive(ENDED_BECAUSE.get(reason, Cause.REMOTE_REQUEST))
         self._people_changed(now)
+
+    def _forget_packets(self, source: RemoteSource) -> None:
+        self._stop_passing()
+        self._past_packets += source.packets
+        self._past_octets += source.octets
+        for sink in self._sinks:
+            sink.source_gone(source)
 
     def forget(self, substream: SubStream) -> None:
         """Somebody else is on the substream from now on, or nobody."""
@@ -207,6 +223,7 @@ class RenderStream(Stream):
 
     def _settle(self, cause: Cause, failure: Cause = Cause.LOCAL_REQUEST) -> None:
         super()._settle(cause, failure)
+        self._stop_passing()  # sinks are told of all that has come before they end
         self._serve_sinks()
         self._keep_pace()
         self._map()

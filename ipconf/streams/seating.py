@@ -103,6 +103,16 @@ class Seating:
             self._put(source, place, now)
         return bool(waiting)
 
+    def hand_over(self, source: RemoteSource, heir: RemoteSource, now: float) -> None:
+        """Let another layer of the same picture be on a source's substream from now on."""
+        substream = self.by_source[source]
+        self._stream.forget(substream)
+        self.by_source = {
+            heir if each is source else each: on for each, on in self.by_source.items()
+        }
+        substream.carry(heir, now)
+        self._stream.owner.roster.substream_moved(substream, now)
+
     def leave(self, source: RemoteSource, now: float) -> None:
         """Take a source off its substream."""
         substream = self.by_source.pop(source)

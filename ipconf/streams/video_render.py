@@ -23,6 +23,7 @@ from ..rtp_streams import StreamOwner
 from ..terminals.payloads import Payload
 from .audio_render import AudioRenderStream
 from .contributors import Contributors
+from .layers import Layers
 from .receivers import Receivers
 from .render import MEDIA_TIMEOUT_S, RenderStream
 from .substreams import SubStream
@@ -43,6 +44,7 @@ class VideoRenderStream(RenderStream):
         super().__init__(owner, MediaType.VIDEO)
         self.receivers = Receivers(self._make_receiver, self.report_stream_failure)
         self._contributors = Contributors()
+        self._layers = Layers()
         self._windows = Windows(self, self._map, owner.roster.may_return)
         self._offer_interface(Windows, self._windows)
 
@@ -72,9 +74,36 @@ class VideoRenderStream(RenderStream):
 
     def source_gone(self, source: RemoteSource, reason: GoneReason) -> None:
         left = self._contributors.forget(source)
+        if source in self._layers:
+            heir = self._layers.forget(source)
+            if heir is not None:
+                self._hand_over(source, heir, self._owner.now())
+            if source not in self._seating.by_source:
+                self._forget_packets(source)
         super().source_gone(source, reason)
         for other in left:
             self._owner_changed(other, self._owner.now())
+
+    def _is_spare(self, source: RemoteSource) -> bool:
+        return source.rid is not None and self._layers.is_spare(source)
+
+    def _spares(self) -> Iterator[RemoteSource]:
+        return self._layers.spares
+
+    def measure(self, now: float) -> None:
+        for source, heir in self._layers.moves(now):
+            self._hand_over(source, heir, now)
+        super().measure(now)
+
+    def _hand_over(self, source: RemoteSource, heir: RemoteSource, now: float) -> None:
+        """Show another layer of the same picture in place of one."""
+        substream = self.substream_of(source)
+        if substream is not None:  # else there were too many
+            self._past_frames += substream.decoded
+            self._seating.hand_over(source, heir, now)
+            self._map()
+            if substream in self._decoded or substream in self._recorded:
+                self.request_key_frame(heir)
 
     def request_key_frame(self, source: RemoteSource) -> None:
         """Ask the sender of a source for a key frame, as often as the session allows."""
@@ -204,7 +233,7 @@ class VideoRenderStream(RenderStream):
                     self._write(self, terminal, frame, due)
 
     def _tell_flow(self, now: float) -> None:
-        for source in self._seating.by_source:
+        for source in (*self._seating.by_source, *self._layers.spares):
             whose, last_rtp = self.whose(source), source.last_rtp
             if whose is not None and last_rtp is not None and now - last_rtp < MEDIA_TIMEOUT_S:
                 self._owner.roster.source_media(whose, last_rtp)

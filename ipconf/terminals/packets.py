@@ -79,6 +79,8 @@ class Outlet(Protocol):
     """Our source in the section; it makes the packets that `transmit` takes."""
     on_key_frame_request: Callable[[], None]
     """Set it, to be told that a receiver needs a picture that stands for itself."""
+    on_new_ssrc: Callable[[], None]
+    """Set it, to be told that `ssrc` is another one from now on (RFC 3550 section 8.2)."""
     on_bitrate: Callable[[int, tuple[int, ...]], None]
     """Set it, to be told that no more than so many bit/s get through, on all of these SSRCs of ours
     together, that of this section among them."""

@@ -15,7 +15,9 @@ from ..engine.rtp_wire import SHORT_BLOCK_END
 from ..engine.skimming import Skimmer, Timed
 
 MAX_WAITING = 25
-"""Packets that wait: half a second."""
+"""Packets that wait, half a second as a rule ..."""
+MAX_WAIT_S = 1.0
+"""... and no longer than this, once something else comes."""
 
 Address = tuple[Any, ...]
 Take = Callable[[list[Timed], Address | None], None]
@@ -54,11 +56,13 @@ class Backlog:
             if self._waiting:
                 self.release()
             return False
-        if address != self._address:
+        waiting = self._waiting
+        if waiting and (address != self._address or now - waiting[0][1] > MAX_WAIT_S):
             self.release()
-            self._address = address
-        self._waiting.append((data, now))
-        if len(self._waiting) >= MAX_WAITING:
+            return False
+        self._address = address
+        waiting.append((data, now))
+        if len(waiting) >= MAX_WAITING:
             self.release()
         return True
 

@@ -26,6 +26,7 @@ from ..engine.session_config import PayloadFormat
 from ..model import MediaType
 from .audio_lines import PACKET_TIMES, packet_time_lines
 from .base import PlainLine, WebRtcLine
+from .simulcast import Layer, layer_lines
 
 WEBRTC_PROFILE = "UDP/TLS/RTP/SAVPF"
 PLAIN_PROFILE = "RTP/AVP"
@@ -63,6 +64,8 @@ class MediaLine:
     """What tells it apart from other lines of its stream; without one its medium does."""
     content: str = ""
     """What we show there, if anything is to be said of it (RFC 4796)."""
+    layers: tuple[Layer, ...] = ()
+    """Encodings of the far end's picture that may arrive (RFC 8853)."""
 
 
 def write_description(
@@ -93,6 +96,7 @@ def write_description(
         extra = packet_time_lines(media.formats)
         if media.sends and media.content:
             extra += f"a=content:{media.content}\r\n"
+        extra += layer_lines(media.layers)
         if isinstance(transport, WebRtcLine):
             if reduced_size:
                 extra += "a=rtcp-rsize\r\n"

@@ -4,18 +4,25 @@ A line that cannot be used is refused by itself, with the reason; it never fails
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aiortc.sdp import MediaDescription, SessionDescription
 
-from ..engine.rtp_wire import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI, CSRC_LEVEL_URI, MID_URI
+from ..engine.rtp_wire import (
+    ABS_SEND_TIME_URI,
+    AUDIO_LEVEL_URI,
+    CSRC_LEVEL_URI,
+    MID_URI,
+    RID_URI,
+)
 from ..engine.session_config import PayloadFormat
 from ..errors import NegotiationError
 from ..model import MediaType
 from .bundling import transport_line
 from .formats import CommonFormats, common_formats
 from .reading import UnreadableLine
+from .simulcast import LAYER_EXTENSIONS, Layer, Simulcast
 
 EXTENSIONS: dict[MediaType, dict[str, int]] = {
     MediaType.AUDIO: {AUDIO_LEVEL_URI: 1, CSRC_LEVEL_URI: 2, MID_URI: 4},
@@ -24,6 +31,7 @@ EXTENSIONS: dict[MediaType, dict[str, int]] = {
 """Header extensions that we offer, with our numbers: one number per URI in a BUNDLE group.
 
 Sound has no send times: bandwidth is estimated for pictures, and a level alone is cheap to read.
+Those that tell the layers of a picture apart are taken of offers with simulcast.
 """
 
 MAX_EXTENSION_ID = 14
@@ -68,6 +76,8 @@ class Agreed:
     """What the far end says that it shows there (RFC 4796); "" where it does not."""
     sendable: tuple[PayloadFormat, ...] = ()
     """`send`, and the other codecs that could be sent in its place, each as the far end has it."""
+    layers: tuple[Layer, ...] = ()
+    """Encodings of the far end's picture that may arrive at the same time, as it ranks them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +96,12 @@ def agree_on_offer(
     webrtc: bool,
     video_sections: int = 1,
     contents: Sequence[str] = (),
+    simulcasts: Sequence[Simulcast] = (),
 ) -> list[Agreed | Refused]:
     """Go through an offer's lines: of those that can be used, the first one of sound is taken, and
-    so many of video. `contents` are those of the lines, if known.
+    so many of video. `contents` and `simulcasts` are those of the lines, if known.
     """
-    given = (_mids(offer), video_sections, contents)
+    given = (_mids(offer), video_sections, contents, simulcasts)
     return _agree(offer, formats, *given, webrtc=webrtc, answering=True)
 
 
@@ -121,7 +132,7 @@ def agree_on_answer(
             f"the answer has {len(answer.media)} media lines where the offer had {len(mids)}; "
             "the far end must answer every line (RFC 3264 section 6)"
         )
-    given = (mids, video_sections, contents)
+    given = (mids, video_sections, contents, ())
     return _agree(answer, offered, *given, webrtc=webrtc, answering=False)
 
 
@@ -131,6 +142,7 @@ def _agree(
     mids: Sequence[str],
     video_sections: int,
     contents: Sequence[str],
+    simulcasts: Sequence[Simulcast],
     *,
     webrtc: bool,
     answering: bool,
@@ -157,10 +169,22 @@ def _agree(
             lines.append(Refused(index, medium, problem or ""))
             continue
         taken[medium] += 1
-        agreed = _extensions(media, medium, mids[index], extensions.setdefault(id(transport), {}))
+        layers = _layers(simulcasts[index], media, common) if simulcasts else ()
+        uris = EXTENSIONS[medium].keys() | (LAYER_EXTENSIONS if layers else ())
+        agreed = _extensions(media, uris, mids[index], extensions.setdefault(id(transport), {}))
         line = _agreed(index, mids[index], medium, media, common, agreed, transport)
+        if RID_URI in agreed:  # without, nobody could tell layers apart
+            line = replace(line, layers=layers)
         lines.append(replace(line, content=contents[index]) if contents else line)
     return lines
+
+
+def _layers(
+    simulcast: Simulcast, media: MediaDescription, common: CommonFormats
+) -> tuple[Layer, ...]:
+    if media.kind != "video" or media.direction not in ("sendrecv", "sendonly"):
+        return ()
+    return simulcast.agreed({f.payload_type for f in common.receive if not f.is_rtx})
 
 
 def _unusable(media: MediaDescription, transport: MediaDescription, *, webrtc: bool) -> str | None:
@@ -189,16 +213,17 @@ def _is_ice_text(*values: str | None) -> bool:
 
 
 def _extensions(
-    media: MediaDescription, medium: MediaType, mid: str, taken: dict[str, int]
+    media: MediaDescription, uris: Collection[str], mid: str, taken: dict[str, int]
 ) -> dict[str, int]:
-    """Header extensions that both know; in a bundle an id has one meaning (RFC 8843 section 9.2).
+    """Those of these header extensions that the far end has, too.
 
-    `taken` holds what the lines before this one on the same transport agreed on.
+    In a bundle an id has one meaning (RFC 8843 section 9.2): `taken` holds what the lines before
+    this one on the same transport agreed on.
     """
     agreed: dict[str, int] = {}
     for extension in media.rtp.headerExtensions:
         uri, number = extension.uri, extension.id
-        if uri not in EXTENSIONS[medium] or not 0 < number <= MAX_EXTENSION_ID:
+        if uri not in uris or not 0 < number <= MAX_EXTENSION_ID:
             continue
         if uri == MID_URI and not (mid.isascii() and len(mid) <= MAX_MID_BYTES):
             continue

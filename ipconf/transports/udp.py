@@ -47,6 +47,7 @@ class UdpTransport(SignalledTransport):
         self._remote: Address | None = None
         self._remote_rtcp: Address | None = None
         self._ports: list[Port] = []
+        self._backlog: Backlog | None = None
 
     async def open(self, *, offering: bool = True) -> None:
         self._time = asyncio.get_running_loop().time
@@ -62,7 +63,8 @@ class UdpTransport(SignalledTransport):
         sockets = bind_ports(self.host, self._port_range, self.mux)
         try:
             for sock in sockets:
-                self._ports.append(await open_port(sock, self._arrived))
+                arrived = self._rtcp_arrived if self._ports else self._arrived
+                self._ports.append(await open_port(sock, arrived))
         except BaseException:
             for sock in sockets[len(self._ports) :]:
                 sock.close()
@@ -132,6 +134,7 @@ class UdpTransport(SignalledTransport):
             counters.unsent += 1
 
     def hold(self, backlog: Backlog | None) -> None:
+        self._backlog = backlog
         if backlog is not None:
             backlog.deliver = partial(self._waited, backlog)
         if self._ports:
@@ -145,6 +148,12 @@ class UdpTransport(SignalledTransport):
             counters.received += len(run)
             counters.received_bytes += sum([len(data) for data, _ in run])
             backlog.take(run, addr[:2] if addr else None)
+
+    def _rtcp_arrived(self, data: bytes, addr: Address) -> None:
+        """What comes to a port of its own, behind the media that waits."""
+        if self._backlog is not None:
+            self._backlog.release()
+        self._arrived(data, addr)
 
     def _arrived(self, data: bytes, addr: Address) -> None:
         if self.loss is not None and self._lost():

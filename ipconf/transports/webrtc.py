@@ -65,6 +65,7 @@ class WebRtcTransport(SignalledTransport):
         self._dtls = RTCDtlsTransport(self._ice.transport, [certificate])
         self._dtls.on("statechange", self._dtls_changed)
         self._time = asyncio.get_running_loop().time
+        self._backlog: Backlog | None = None
         self._srtp_in: Srtp | None = None
         self._srtp_out: Srtp | None = None
         self._early: deque[tuple[bytes, Address]] = deque(maxlen=MAX_EARLY_DATAGRAMS)
@@ -149,6 +150,7 @@ class WebRtcTransport(SignalledTransport):
             counters.unknown += 1
 
     def hold(self, backlog: Backlog | None) -> None:
+        self._backlog = backlog
         if backlog is not None:
             backlog.deliver = partial(self._waited, backlog)
         self._ice.hold(backlog)
@@ -171,6 +173,8 @@ class WebRtcTransport(SignalledTransport):
 
     def _media_arrived(self, data: bytes, address: Address) -> None:
         counters, srtp = self.counters, self._srtp_in
+        if self._backlog is not None:
+            self._backlog.release()  # what a relay hands over has passed by what waits
         if srtp is None:
             if self.state is TransportState.CONNECTING and self._ice.checks(address):
                 self._early.append((data, address))  # the keys are still in aiortc's queue
