@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 _PROC = Path("/proc/self")
 
@@ -61,6 +62,17 @@ async def cpu_share(seconds: float) -> tuple[float, float]:
     wall, cpu = time.monotonic(), time.process_time()
     await asyncio.sleep(seconds)
     return time.process_time() - cpu, time.monotonic() - wall
+
+
+async def hub_usage(work: asyncio.Task[None] | None, seconds: float) -> dict[str, Any]:
+    """CPU seconds of a hub in that time, of all threads, and seconds that passed.
+
+    Raises what has ended its `work`, if anything did.
+    """
+    if work is not None and work.done():
+        work.result()
+    cpu, passed = await cpu_share(seconds)
+    return {"cpu": cpu, "seconds": passed, "skipped": 0}
 
 
 def cpu_us_each(work: Callable[[], int]) -> float:

@@ -21,7 +21,7 @@ from ipconf.codecs.libopus import load
 from ipconf.model import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 
 from .children import Commands, serve
-from .gauges import cpu_share
+from .gauges import hub_usage
 
 Sound = NDArray[np.int32]
 
@@ -170,10 +170,7 @@ class BareHub:
 
     async def measure(self, seconds: float) -> dict[str, Any]:
         """CPU seconds of that time, and seconds that passed."""
-        if self._ticking is not None and self._ticking.done():
-            self._ticking.result()  # raises what ended it
-        cpu, passed = await cpu_share(seconds)
-        return {"cpu": cpu, "seconds": passed, "skipped": 0}
+        return await hub_usage(self._ticking, seconds)
 
     async def close(self) -> None:
         """Send no more."""

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ipconf.model import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ
 
 from .children import Commands, serve
-from .gauges import cpu_share
+from .gauges import hub_usage
 
 Samples = NDArray[np.int16]
 
@@ -151,10 +151,7 @@ class Bridge:
 
     async def measure(self, seconds: float) -> dict[str, Any]:
         """CPU seconds of that time, of all threads, and seconds that passed."""
-        if self._mixing is not None and self._mixing.done():
-            self._mixing.result()  # raises what ended it
-        cpu, passed = await cpu_share(seconds)
-        return {"cpu": cpu, "seconds": passed, "skipped": 0}
+        return await hub_usage(self._mixing, seconds)
 
     async def close(self) -> None:
         """Hang up on all legs."""

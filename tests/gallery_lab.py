@@ -251,5 +251,6 @@ async def gallery(
         told: dict[tuple[object, int], object] = {}
         async for event in changes_of_slots:
             slot = (event.leg, event.slot)
-            assert told.get(slot) != (event.attendee, event.content), f"{event} says nothing new"
-            told[slot] = (event.attendee, event.content)
+            news = (event.attendee, event.content)
+            assert told.get(slot, (None, "")) != news, f"{event} says nothing new"
+            told[slot] = news

@@ -131,6 +131,7 @@ async def test_who_comes_sees_at_once() -> None:
 @visibly()
 async def test_packets_are_lost() -> None:
     async with gallery(NAMES, slots=2) as there:
+        await all_show(there, "A")
         for seed, viewer in enumerate(there.viewers.values()):
             viewer.far.query(NetworkImpairment).set_loss(LOST_PERCENT, seed)
         for name in "CADBDA":

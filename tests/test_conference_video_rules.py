@@ -8,9 +8,12 @@ from gallery_lab import PATIENCE_S, Gallery, gallery, passes
 from gallery_loop import visibly
 from peers import eventually
 from senses import AUDIO, CAPTURE, VIDEO
+from sessions import sdes
 
+from ipconf.engine.rtcp_wire import ReceiverReport, compose_compound
 from ipconf.errors import ConfigurationError, InvalidStreamError, NoItemError
 from ipconf.events import AttendeeChanged, SlotChanged, SubStreamMapped, SubStreamUnmapped
+from ipconf.model import SdesType
 
 TALK_S = 3.5
 """Who talks for so long would have come to be seen."""
@@ -137,6 +140,36 @@ async def test_everybody_is_told() -> None:
         await eventually(lambda: hub.of(SlotChanged))
         assert [e.attendee for e in hub.of(SlotChanged) if e.leg is leg] == [None]
         assert set(conference.state().views) == {leg.identity}
+
+
+@visibly()
+async def test_a_camera_changes_hands() -> None:
+    async with gallery("AB", slots=1, strict=False) as there:
+        await there.see(A="B", B="A")
+        log, ann = EventLog(there.conference), there.person("A")
+        call = there["A"].call
+        (channel,) = call._media.channels
+        source = call.stream(VIDEO, CAPTURE).local_source
+        assert source is not None
+        words = compose_compound(
+            [ReceiverReport(source.ssrc, ()), sdes(source.ssrc, (SdesType.CNAME, "Zoe"))]
+        )
+        channel.transport.send(words)
+        await eventually(lambda: len(there.conference.attendees) == 3)
+        (zoe,) = [person for person in there.conference.attendees if person.cname == "Zoe"]
+        assert zoe.camera and not ann.camera and ann.present
+        assert there.conference.seen(there["B"].leg) == (zoe,)
+        await eventually(lambda: ann.camera and not zoe.present, "A says again who it is")
+        assert there.conference.seen(there["B"].leg) == (ann,)
+        told = [(e.attendee, e.values["camera"]) for e in log.of(AttendeeChanged)]
+        assert told == [(ann, False), (zoe, True), (zoe, False), (ann, True)]
+        seen = [e.attendee for e in log.of(SlotChanged) if e.leg is there["B"].leg]
+        assert [person for person in seen if person is not None] == [zoe, ann]
+        log.forget()
+        (feed,) = there["A"].leg.feeds
+        there.conference.video.owner_changed(feed, there.conference.now())
+        await passes(0.1)
+        assert not log.of(SlotChanged), "it is still theirs"
 
 
 @visibly()

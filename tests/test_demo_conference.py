@@ -572,7 +572,7 @@ def test_without_video_nothing_is_told_of_pictures(tmp_path):
 
 
 def test_cameras_take_no_more_of_many_people_than_of_a_few():
-    assert [Script(n).fps for n in (3, 5, 6, 12)] == [12.0, 12.0, 10.0, 5.0]
+    assert [Script(n).fps for n in (3, 6, 8, 12)] == [10.0, 10.0, 7.5, 5.0]
     assert [Script(n).slots for n in (3, 4, 12)] == [2, 3, 3]
 
 

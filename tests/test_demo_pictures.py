@@ -245,6 +245,7 @@ def test_people_may_take_turns_where_there_is_a_choice():
     one_of = Sight(frozenset({ALICE}), frozenset({BOB, CAROL}), 1)
     assert cell(one_of, alice=1.0, bob=1.0).right
     assert cell(one_of, alice=1.0, bob=0.5, carol=0.45).right
+    assert cell(one_of, alice=1.0, bob=0.5, carol=0.45).seen == {ALICE, BOB, CAROL}
     assert not cell(one_of, alice=1.0, bob=1.0, carol=1.0).right
     assert not cell(one_of, alice=1.0, bob=0.3).right
     assert not cell(one_of, alice=1.0, dave=1.0).right

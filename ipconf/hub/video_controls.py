@@ -104,8 +104,9 @@ class VideoControls(Controls):
     def _camera_changed(self, feed: Feed) -> None:
         before, feed.shown_as = feed.shown_as, feed.attendee
         what = "screen" if feed.is_slides else "camera"
-        for person in {before, feed.attendee} - {None}:
-            assert person is not None
+        for person in dict.fromkeys((before, feed.attendee)):
+            if person is None:
+                continue
             on = any(
                 each.live and each.attendee is person and each.is_slides is feed.is_slides
                 for each in self.video.feeds
