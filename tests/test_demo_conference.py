@@ -534,6 +534,18 @@ def test_the_summary_says_what_failed(log):
     assert "FAILED: 2 of 21 checks" in text
 
 
+def test_the_summary_of_many_fits_its_terminal(tmp_path):
+    log = ConferenceLog.empty(Script(MAX_PARTIES), tmp_path)
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_summary(console, log, Verdict())
+    text = console.export_text()
+    for title in ("who heard whom", "who saw whom"):
+        headings = [line.split()[3:] for line in text.splitlines() if title in line]
+        assert len(headings) > 1
+        assert sum(headings, []) == [person.name for person in log.script.people]
+    assert text.count("Four talk at once   ") == text.count(" whom  ")
+
+
 # -- the script and the command line
 
 

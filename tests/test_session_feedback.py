@@ -19,12 +19,6 @@ from sessions import (
 )
 
 from ipconf.engine.early_feedback import KEY_FRAME_SPACING_S, MAX_NACK_SEQUENCES
-from ipconf.engine.local_source import (
-    HISTORY_PACKETS,
-    RESEND_BURST_OCTETS,
-    RESEND_SHARE,
-    RESEND_SPACING_S,
-)
 from ipconf.engine.outputs import (
     BitrateLimited,
     KeyFrameRequested,
@@ -43,6 +37,12 @@ from ipconf.engine.rtcp_wire import (
     compose_compound,
 )
 from ipconf.engine.rtp_wire import parse_rtp
+from ipconf.engine.sent_packets import (
+    HISTORY_PACKETS,
+    RESEND_BURST_OCTETS,
+    RESEND_SHARE,
+    RESEND_SPACING_S,
+)
 from ipconf.engine.session import PayloadFormat, RtpSession, Section
 from ipconf.model import MediaType
 

@@ -14,7 +14,6 @@ from video_lab import picture, psnr_db
 from ipconf.codecs.vp8 import Vp8Decoder, Vp8Encoder
 from ipconf.codecs.vp8_payload import Vp8Depacketizer
 from ipconf.engine.assembly import VideoAssembler
-from ipconf.engine.local_source import HISTORY_PACKETS, RESEND_SPACING_S
 from ipconf.engine.picture_marks import PictureFormat, PictureMarks
 from ipconf.engine.rtp_wire import (
     ABS_SEND_TIME_URI,
@@ -23,6 +22,7 @@ from ipconf.engine.rtp_wire import (
     RtpPacket,
     parse_rtp,
 )
+from ipconf.engine.sent_packets import HISTORY_PACKETS, RESEND_SPACING_S
 from ipconf.engine.session import PayloadFormat, RtpSession, Section, SessionConfig
 from ipconf.engine.switching import MIN_STEP, KeyFrameRequests, Slot
 from ipconf.errors import ClosedError, ConfigurationError, WireError

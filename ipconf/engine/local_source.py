@@ -22,16 +22,9 @@ from .rtp_wire import (
     compose_rtp,
     pack_header,
 )
+from .sent_packets import HISTORY_PACKETS, SentPacket, SentPackets
 from .session_config import Section, SessionStats
 
-HISTORY_PACKETS = 512
-"""Video packets kept for repeats: some seconds at 500 kbit/s."""
-RESEND_SPACING_S = 0.02
-"""A packet is not repeated more often: several people may miss the same one."""
-RESEND_SHARE = 0.25
-"""Octets repeated for each octet sent: who loses more needs a lower bit rate, not repeats."""
-RESEND_BURST_OCTETS = 100 * 1200
-"""Octets that may be repeated beyond that, after a time in which nobody asked."""
 MID_PACKETS = 20
 """Packets from the start that name their section, until surely one arrived (RFC 8843 15)."""
 MAX_RUNS = 4
@@ -70,12 +63,6 @@ class SharedTail(NamedTuple):
     """Of the payload."""
 
 
-_Sent = tuple[int, int, int, bool, bytes, bytes, bytes]
-"""A packet that might be asked for again: sequence number, payload type, timestamp, marker, all of
-it before the body, what of that is payload, and the body, which others may share. Put together
-again it is the very same, as it has to be under one number (RFC 3711 section 3.3.1)."""
-
-
 class LocalSource:
     """An SSRC of ours in one media section, owned by its session."""
 
@@ -104,8 +91,6 @@ class LocalSource:
         "_rates",
         "_recent",
         "_runs",
-        "_resend_octets",
-        "_resent_at",
         "_rtx_sequence",
         "_rtx_types",
         "_stamp",
@@ -129,7 +114,6 @@ class LocalSource:
         """SSRC of our retransmissions (RFC 4588 section 4); None where none are negotiated."""
         self._extensions = extensions
         self._stats = stats
-        self._resend_octets: float = RESEND_BURST_OCTETS
         pictures = section.medium is MediaType.VIDEO
         self._stamped = pictures and ABS_SEND_TIME_URI in extensions.ids
         stamp_id = extensions.ids.get(ABS_SEND_TIME_URI, 0)
@@ -141,11 +125,7 @@ class LocalSource:
         self._rtx_types = {
             f.apt: f.payload_type for f in section.formats if f.is_rtx and f.apt is not None
         }
-        self._history: list[_Sent | None] | None = (
-            [None] * HISTORY_PACKETS if section.medium is MediaType.VIDEO else None
-        )
-        # By place in the history: which packet was repeated, and when.
-        self._resent_at: dict[int, tuple[_Sent, float]] = {}
+        self._history = SentPackets(stats) if pictures else None
 
     def start(self, ssrc: int, rtx_ssrc: int, rng: random.Random) -> None:
         """Begin as `ssrc`, at a random sequence number (RFC 3550 section 5.1)."""
@@ -171,8 +151,7 @@ class LocalSource:
         self._recent = [-1] * RECENT_PACKETS
         self._runs: deque[SentRun] = deque(maxlen=MAX_RUNS)
         if self._history is not None:
-            self._history = [None] * HISTORY_PACKETS
-            self._resent_at.clear()
+            self._history = SentPackets(self._stats)
 
     @property
     def payload_types(self) -> Collection[int]:
@@ -234,17 +213,9 @@ class LocalSource:
         self._recent[sequence % RECENT_PACKETS] = sequence << 32 | timestamp
         if self._history is not None:
             front = datagram[: len(datagram) - len(payload)]
-            self._history[sequence % HISTORY_PACKETS] = (
-                sequence,
-                payload_type,
-                timestamp,
-                marker,
-                front,
-                b"",
-                payload,
+            self._history.keep(
+                SentPacket(sequence, payload_type, timestamp, marker, front, b"", payload)
             )
-            earned = self._resend_octets + len(datagram) * RESEND_SHARE
-            self._resend_octets = min(earned, RESEND_BURST_OCTETS)
         return datagram
 
     def forward(
@@ -270,7 +241,6 @@ class LocalSource:
             raise ClosedError("the session said goodbye; make a new one to send")
         history = self._history
         assert history is not None, "only pictures are forwarded"
-        place = sequence % HISTORY_PACKETS
         if (sequence - self.sequence) & 0xFFFF < _BEHIND or self.last_sent is None:
             self.sequence = (sequence + 1) & 0xFFFF
             if timestamp != self._last_timestamp or self.last_sent is None:
@@ -278,12 +248,8 @@ class LocalSource:
                 self._last_timestamp = timestamp
                 self._last_time = now
                 self._last_rate = self._rates[payload_type]
-        else:
-            before = history[place]
-            if (self.sequence - sequence) & 0xFFFF > HISTORY_PACKETS or (
-                before is not None and before[0] == sequence
-            ):
-                return None
+        elif (self.sequence - sequence) & 0xFFFF > HISTORY_PACKETS or history.has(sequence):
+            return None
         count = len(csrcs) >> 2
         second = payload_type | 0x80 if marker else payload_type
         if self._stamp and not self._mid_packets:
@@ -304,9 +270,7 @@ class LocalSource:
         self.last_sent = now
         self._stats.rtp_sent += 1
         self._recent[sequence % RECENT_PACKETS] = sequence << 32 | timestamp
-        history[place] = (sequence, payload_type, timestamp, marker, front, head, body)
-        earned = self._resend_octets + len(datagram) * RESEND_SHARE
-        self._resend_octets = earned if earned < RESEND_BURST_OCTETS else RESEND_BURST_OCTETS
+        history.keep(SentPacket(sequence, payload_type, timestamp, marker, front, head, body))
         return datagram
 
     def _compose_front(
@@ -383,23 +347,12 @@ class LocalSource:
     def resend(self, sequence: int, now: float) -> bytes | None:
         """The packet of that 16-bit number again, as retransmission where negotiated (RFC 4588).
 
-        None when it is not kept (any more), was sent within `RESEND_SPACING_S`, or repeats take
-        more than `RESEND_SHARE` of what is sent.
+        None when it is not kept (any more), or `SentPackets.repeat` says no.
         """
-        place = sequence % HISTORY_PACKETS
-        sent = self._history[place] if self._history is not None else None
-        if sent is None or sent[0] != sequence:
+        sent = None if self._history is None else self._history.repeat(sequence, now)
+        if sent is None:
             return None
         _, payload_type, timestamp, marker, front, head, body = sent
-        repeated, at = self._resent_at.get(place, (None, 0.0))
-        if repeated is sent and now < at + RESEND_SPACING_S:
-            return None
-        size = len(front) + len(body)
-        if self._resend_octets < size:
-            self._stats.resends_refused += 1
-            return None
-        self._resend_octets -= size
-        self._resent_at[place] = (sent, now)
         self.resent += 1
         rtx_type = self._rtx_types.get(payload_type)
         if rtx_type is None or self.rtx_ssrc is None:

@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from ..errors import ConfigurationError, WireError
-from .local_source import HISTORY_PACKETS, LocalSource
+from .local_source import LocalSource
 from .picture_marks import LONG_PICTURE_ID, PictureFormat, PictureMark
 from .rtp_wire import MAX_CSRCS, RtpPacket
+from .sent_packets import HISTORY_PACKETS
 
 CLOCK_RATE = 90_000
 """Of the timestamps, in Hz; VP8 and H.264 have no other."""
