@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     try:
-        show = make_show(options.parties, options.duration, options.loss, options.record)
+        show = make_show(
+            options.parties, options.duration, options.loss, options.record, video=options.video
+        )
     except ValueError as exc:
         options.parser.error(str(exc))
     try:
@@ -93,13 +95,13 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         help="two parties, or a conference, in processes of their own, and you watch",
         description="Two parties in two processes call each other, or three and more meet in a "
-        "hub, over ICE and DTLS-SRTP. Exits with 0 only if everybody heard exactly whom they "
-        "should, two also saw each other, and every expected event came.",
+        "hub, over ICE and DTLS-SRTP. Exits with 0 only if everybody heard and saw exactly whom "
+        "they should, and every expected event came.",
     )
     demo.add_argument(
         "--parties", type=int, default=2, metavar="N",
-        help=f"how many there are: 2 for a call with pictures, 3 to {MAX_PARTIES} for a "
-        "conference (%(default)s)",
+        help=f"how many there are: 2 for a call, 3 to {MAX_PARTIES} for a conference "
+        "(%(default)s)",
     )  # fmt: skip
     demo.add_argument(
         "--duration", type=_number, metavar="SECONDS",
@@ -110,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
         help="share of all datagrams that Bob's network loses, in a conference everybody's, each "
         f"way, up to {MAX_LOSS_PERCENT:g} (%(default)g)",
     )  # fmt: skip
+    demo.add_argument(
+        "--no-video", action="store_false", dest="video", help="a conference of sound alone"
+    )
     demo.add_argument(
         "--record", type=Path, default=Path("recordings", f"{datetime.now():%Y-%m-%d-%H%M%S}"),
         metavar="DIR", help="where the recordings go (recordings/ and the time)",

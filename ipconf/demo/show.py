@@ -55,13 +55,25 @@ class Show(ABC):
         """Where the recordings are."""
 
 
-def make_show(parties: int, duration_s: float | None, loss_percent: float, folder: Path) -> Show:
-    """The demo for so many parties; ValueError for a number, or a duration, out of bounds."""
+def make_show(
+    parties: int,
+    duration_s: float | None,
+    loss_percent: float,
+    folder: Path,
+    *,
+    video: bool = True,
+) -> Show:
+    """The demo for so many parties; ValueError for a number, or a duration, out of bounds.
+
+    Only a conference can be without `video`; ValueError for two parties.
+    """
     if parties < MIN_PARTIES - 1:
         raise ValueError(f"{parties} parties: it takes two or more")
     if parties < MIN_PARTIES:
+        if not video:
+            raise ValueError("two parties see each other: give --parties 3 or more without video")
         return CallShow(duration_s, loss_percent, folder)
-    return ConferenceShow(Script(parties, duration_s, loss_percent), folder)
+    return ConferenceShow(Script(parties, duration_s, loss_percent, video=video), folder)
 
 
 class CallShow(Show):
@@ -103,6 +115,8 @@ class ConferenceShow(Show):
         self._log = ConferenceLog.empty(script, folder)
         self._verdict = Verdict()
         self.recordings = [side.recording for side in self._log.people.values()]
+        if self._log.mosaic is not None:
+            self.recordings.append(self._log.mosaic)
 
     async def play(self, console: Console, *, live: bool) -> None:
         view = ConferenceView(console, self._log) if live else ConferencePrinter(console)
@@ -114,8 +128,11 @@ class ConferenceShow(Show):
         return self._verdict.passed
 
     def report(self) -> dict[str, Any]:
-        matrix = {"matrix": [cell.to_json() for cell in self._verdict.cells]}
-        return _checks_json(self._verdict.checks) | matrix | self._log.to_json()
+        matrices = {
+            "matrix": [cell.to_json() for cell in self._verdict.cells],
+            "sights": [cell.to_json() for cell in self._verdict.sights],
+        }
+        return _checks_json(self._verdict.checks) | matrices | self._log.to_json()
 
     def print_summary(self, console: Console) -> None:
         print_conference_summary(console, self._log, self._verdict)

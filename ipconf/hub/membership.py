@@ -212,7 +212,7 @@ class Membership(VideoControls):
     def feed_gone(self, feed: Feed) -> None:
         """A source of pictures is no more."""
         self.video.remove_feed(feed, self.now())
-        if feed.attendee is not None:
+        if feed.attendee is not None and not feed.head.layers:
             self._attendance.hide(feed.attendee, feed.csrc, self.now())
 
     def terminal_failed(self, leg: Leg, terminal: Terminal, error: Exception) -> None:
@@ -289,16 +289,20 @@ class Membership(VideoControls):
 
     def _own(self, feed: Feed) -> None:
         """Find out whose pictures these are."""
+        if feed is not feed.head:
+            return  # it is whoever's the head is
         person = self._attendance.of(feed.leg, feed.source)
         if person is feed.attendee:
             return
-        before, feed.attendee = feed.attendee, person
+        before, csrc = feed.attendee, feed.csrc
         if before is not None:
-            self._attendance.hide(before, feed.csrc, self.now())
+            self._attendance.hide(before, csrc, self.now())
         if person is not None:
             self._attendance.vacate(feed.source.ssrc, feed.leg, self.now())
-            feed.csrc = self._attendance.show(person, feed.source, self.now())
-        self.video.owner_changed(feed, self.now())
+            csrc = self._attendance.show(person, feed.source, self.now())
+        for layer in feed.layers:
+            layer.attendee, layer.csrc = person, csrc
+            self.video.owner_changed(layer, self.now())
 
     def _forget(self, person: Attendee, *, for_good: bool = True) -> None:
         if for_good:  # else they are as muted on their return as they were

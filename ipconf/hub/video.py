@@ -176,7 +176,8 @@ class VideoBridge:
     # -- who is seen
 
     def _settle(self, now: float) -> None:
-        ranks = {feed: self._rank(feed, now) for feed in self.feeds if feed.live}
+        heads = dict.fromkeys(feed.head for feed in self.feeds if feed.live)
+        ranks = {feed: self._rank(feed, now) for feed in heads}
         for view in tuple(self.views.values()):
             if view.slots:
                 shown = {f: rank for f, rank in ranks.items() if self._may_see(view, f)}
@@ -184,7 +185,7 @@ class VideoBridge:
 
     def _rank(self, feed: Feed, now: float) -> Rank:
         person = feed.attendee
-        if feed.is_barren(now):
+        if all(layer.is_barren(now) for layer in feed.layers):
             return Rank(Claim.IDLE)
         if person in self.spotlight:
             return Rank(Claim.CHOSEN, SPOTLIGHT - list(self.spotlight).index(person))
@@ -213,17 +214,18 @@ class VideoBridge:
             view.afford(now)
         settings = self._settings
         viewers = [view.viewer(now) for view in self.views.values() if view.slots]
-        limits = sender_limits(viewers, (), settings)
+        layered = {feed.head for feed in self.feeds if feed is not feed.head}
+        limits = sender_limits(viewers, layered, settings)
         told: dict[CallLeg, list[Feed]] = {}
         for feed in self.feeds:
             if feed.live or feed.excessive:
                 unseen = settings.sender_max_bps if feed.recorded else settings.sender_floor_bps
-                feed.limit_bps = float(limits.get(feed, unseen))
+                feed.limit_bps = float(limits.get(feed.head, unseen))
                 self._judge(feed, now)
                 told.setdefault(feed.leg, []).append(feed)
         for feeds in told.values():  # what a transport takes in all is what far ends reckon with
-            total = sum(feed.limit_bps for feed in feeds)
-            feeds[0].tell_limit(feeds, int(total))
+            pictures = {feed.head: feed.limit_bps for feed in feeds}
+            feeds[0].tell_limit(feeds, int(sum(pictures.values())))
 
     def _judge(self, feed: Feed, now: float) -> None:
         """Whether it sends more than anybody may.

@@ -58,7 +58,11 @@ class Looker(Protocol):
 
 
 class Feed:
-    """One source of pictures on a leg."""
+    """One source of pictures on a leg: all there is of a camera or screen, or one layer of it.
+
+    Layers show the same at different rates (simulcast, RFC 8853). One of them is the `head`, which
+    stands for all where it is about who is to be seen.
+    """
 
     def __init__(
         self,
@@ -68,15 +72,20 @@ class Feed:
         content: str,
         upstream: Upstream,
         now: float,
+        head: Feed | None = None,
     ) -> None:
         formats = tuple(formats)
+        self.head = self if head is None else head
+        self.layers: list[Feed] = []
+        """Of the head: all, itself included."""
+        self.head.layers.append(self)
         self.leg = leg
         self.source = source
         self.content = content
         """`SLIDES` for a screen; anything else is a camera."""
-        self.csrc = source.ssrc
-        """Names it to viewers; unique in the conference."""
-        self.attendee: Attendee | None = None
+        self.csrc: int = source.ssrc if head is None else head.csrc
+        """Names it to viewers, whatever the layer; unique in the conference."""
+        self.attendee: Attendee | None = None if head is None else head.attendee
         """Whose it is, once that is known."""
         self.format: PictureFormat | None = None
         """Of the latest key frame; None before any."""
@@ -108,8 +117,23 @@ class Feed:
 
     @property
     def recorded(self) -> bool:
-        """Whether it is wanted here, whoever looks."""
-        return self.leg.records(self.source)
+        """Whether it, or one of its layers, is wanted here, whoever looks."""
+        return any(self.leg.records(layer.source) for layer in self.layers)
+
+    def live_layers(self, now: float) -> list[Feed]:
+        """The layers of a head that come, the one of the lowest rate first."""
+        live = [layer for layer in self.layers if layer.live]
+        return sorted(live, key=lambda layer: layer.meter.bps(now)) if len(live) > 1 else live
+
+    def end(self) -> None:
+        """It comes no more: if it is the head, another layer is from now on."""
+        head = self.head
+        head.layers.remove(self)
+        if head is self and self.layers:
+            heir = self.layers[0]
+            heir.layers = self.layers
+            for layer in heir.layers:
+                layer.head = heir
 
     @property
     def is_slides(self) -> bool:

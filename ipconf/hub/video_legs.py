@@ -56,14 +56,22 @@ class VideoInlet(PacketSink):
             leg.refused += 1
             return None
         formats, content = self._sections.get(source.mid, ((), ""))
-        feed = Feed(leg, source, formats, content, self, now)
+        feed = Feed(leg, source, formats, content, self, now, self._head_of(source))
         self._feeds[source] = feed
         leg.conference.feed_came(feed)
         return feed
 
+    def _head_of(self, source: RemoteSource) -> Feed | None:
+        """What has come already of that of which the source is a layer."""
+        if source.rid is None:
+            return None
+        pictures = (f for f in self._feeds.values() if f.source.rid is not None)
+        return next((f.head for f in pictures if f.source.mid == source.mid), None)
+
     def source_gone(self, source: RemoteSource) -> None:
         feed = self._feeds.pop(source, None)
         if feed is not None:
+            feed.end()
             self._leg.conference.feed_gone(feed)
 
     def end(self) -> None:

@@ -40,18 +40,19 @@ class LegView:
         self._budget = SlotBudget(settings)
         self._places: Places[int, Feed] = Places()
         self._ranks: dict[Feed, Rank] = {}
-        self._afforded: set[Feed] | None = None  # None: everything
+        self._layers: dict[Feed, int] = {}  # which one of each it can be sent; the best if none
+        self._paused: frozenset[Feed] = frozenset()
         self._lost = self._sent = 0  # packets, of which the estimate does not know yet
 
     @property
     def paused(self) -> int:
         """How many slots are empty because the far end takes too little."""
-        shown = self._places.held.values()
-        return 0 if self._afforded is None else sum(f not in self._afforded for f in shown)
+        return sum(feed in self._paused for feed in self._places.held.values())
 
     def can_show(self, feed: Feed) -> bool:
         """Whether it takes what the feed sends, as far as that is known."""
-        return feed.format is None or any(feed.format in slot.formats for slot in self.slots)
+        formats = {layer.format for layer in feed.layers}
+        return None in formats or any(formats & slot.formats.keys() for slot in self.slots)
 
     def settle(self, ranks: Mapping[Feed, Rank], now: float) -> None:
         """Give the slots to these feeds, of which `ranks` tells how they deserve it."""
@@ -74,19 +75,27 @@ class LegView:
     def _show(self, now: float) -> None:
         for slot in self.slots:
             feed = self._places.held.get(slot.number)
-            if feed is not None and self._afforded is not None and feed not in self._afforded:
-                feed = None
-            slot.show(feed, now)
+            if feed is None or feed in self._paused:
+                slot.show(None, now)
+            else:
+                layers = feed.live_layers(now) or [feed]
+                best = len(layers) - 1
+                slot.show(layers[min(self._layers.get(feed, best), best)], now)
 
     def afford(self, now: float) -> None:
         """Send no more pictures than the far end takes; a few times a second."""
         self._listen(now)
         feeds = self._by_importance()
-        offers = [(feed.meter.bps(now) or UNTOLD_BPS,) for feed in feeds]
-        layers = self._budget.decide(offers, self.estimate.bps(now), now)
-        afforded = {f for f, layer in zip(feeds, layers, strict=True) if layer is not None}
-        before, self._afforded = self._afforded, afforded if len(afforded) < len(feeds) else None
-        if self._afforded != before:
+        offers = [
+            [layer.meter.bps(now) or UNTOLD_BPS for layer in feed.live_layers(now) or (feed,)]
+            for feed in feeds
+        ]
+        chosen = self._budget.decide(offers, self.estimate.bps(now), now)
+        before = (self._layers, self._paused)
+        given = zip(feeds, chosen, strict=True)
+        self._layers = {feed: layer for feed, layer in given if layer is not None}
+        self._paused = frozenset(feeds) - self._layers.keys()
+        if (self._layers, self._paused) != before:
             self._show(now)
 
     def stats(self, feeds: tuple[FeedStats, ...], now: float) -> PictureStats:

@@ -1,1 +1,1 @@
-"""`ipconf demo --parties 4`: people meet in a hub, and what each heard is checked to the last."""
+"""`ipconf demo --parties 4`: people meet in a hub; what each heard and saw is checked."""

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from ..actors import EXIT_TIMEOUT_S, Actor, end_all, perform_while
 from ..log import Entry
 from .log import ConferenceLog, PersonLog, SideLog
-from .script import Cue, Person, Phase
+from .scenes import Cue, Person, Phase
+from .watching import Stretch
 
 MAX_PROCESSES = 4
 """For the people, beside the hub's; where there are more, they share these."""
@@ -68,7 +70,8 @@ class ConferenceDirector:
         """Play it to the end, or until a process ends; leaves no process behind."""
         tasks: list[asyncio.Task[None]] = []
         try:
-            await self._hub.start(*HUB_PROGRAM)
+            mosaic = self.log.mosaic or Path()  # which nobody orders without video
+            await self._hub.start(*HUB_PROGRAM, str(mosaic))
             for cast, actor in zip(self._casts, self._actors, strict=True):
                 await self._start(cast, actor)
             for actor in (self._hub, *self._actors):
@@ -84,12 +87,17 @@ class ConferenceDirector:
             await asyncio.gather(*tasks)
             if self._began_at is None:
                 self._begin(self._held[0][1]["at"] if self._held else 0.0)
+            for side in self.log.people.values():
+                for stretch in side.stretches:  # until now: of the clock
+                    stretch.start_s = round(stretch.start_s - self._story_began_at, 4)
+                    stretch.end_s = round(stretch.end_s - self._story_began_at, 4)
 
     async def _start(self, cast: tuple[Person, ...], actor: Actor) -> None:
-        folder = self.log.people[cast[0].key].recording.parent
+        folder, script = self.log.people[cast[0].key].recording.parent, self.log.script
         await actor.start(
             "-m", f"{__package__}.people", str(folder), *(str(p.number) for p in cast),
-            "--loss", str(self.log.script.loss_percent),
+            "--loss", str(script.loss_percent),
+            "--slots", str(script.slots), "--fps", str(script.fps),
         )  # fmt: skip
 
     def _failed(self, why: str) -> None:
@@ -182,8 +190,19 @@ class ConferenceDirector:
                 self._hold(side, message)
                 if message["event"] == "CallStateChanged" and message["state"] == "disconnected":
                     self._left(side)
+            case "sight":
+                self._saw(side, message)
             case "finished":
                 side.finished = True
+
+    def _saw(self, side: PersonLog, message: Entry) -> None:
+        slot, who = message["slot"], message["who"]
+        if message["ended"] is not None:
+            side.stretches.append(Stretch(**message["ended"]))
+        if who:
+            side.sees[slot] = who
+        else:
+            side.sees.pop(slot, None)
 
     def _look_round(self) -> None:
         everybody = len(self.log.script.people)

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 
 from ..expected import Chain, Step
 from ..log import Entry
+from .expected_pictures import picture_chains
+from .scenes import PAUSE_S, Person
 from .script import (
     GOODBYE,
     HUB_KEY,
     HUB_NAME,
     LEAD_S,
     MEMBER_TIMEOUT_S,
-    PAUSE_S,
     REASON,
-    Person,
     Script,
 )
 
@@ -31,6 +31,7 @@ def hub_chains(script: Script) -> tuple[Chain, ...]:
         *(Chain(f"{p.name}'s mute", _mutes(script, p), _mute_words(p)) for p in script.people),
         Chain("legs", _legs(script), _leg_words),
         Chain("the conference", (Step(f"ended: {GOODBYE}", _end_s(script)),), _end_words),
+        *(picture_chains(script) if script.slots else ()),
     )
 
 

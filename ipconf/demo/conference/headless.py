@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..headless import Printer
 from ..log import Entry
 from .log import SideLog
-from .script import Cue, Phase
+from .scenes import Cue, Phase
 from .sentences import cue_line, event_line, is_worth_a_line, phase_line
 
 

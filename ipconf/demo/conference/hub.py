@@ -11,6 +11,7 @@ import asyncio
 import json
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 from ...call import Call
@@ -24,21 +25,26 @@ from ...events import (
     DominantSpeakerChanged,
     Event,
     LegEvent,
+    PicturesRefused,
+    SlotChanged,
 )
 from ...hub.call_legs import CallLeg
 from ...hub.people import Attendee
+from ...hub.recording_kinds import RecordingKind
 from ...model import CallSettings, Direction, Identity
 from ...msp import MediaServiceProvider
 from ...tsp.socket import SocketTsp
 from ..party import HOST, STATISTICS_INTERVAL_S, orders, printable, tell
-from .script import HUB_KEY, HUB_NAME, MEMBER_TIMEOUT_S
+from .mosaic import SIZE
+from .script import FPS, HUB_KEY, HUB_NAME, MAX_SLOTS, MEMBER_TIMEOUT_S
 
 
 class Hub:
-    """Lets everybody in who calls, and obeys."""
+    """Lets everybody in who calls, and obeys; `mosaic` is the file for what it records."""
 
-    def __init__(self, conference: Conference) -> None:
+    def __init__(self, conference: Conference, mosaic: Path) -> None:
         self._conference = conference
+        self._mosaic = mosaic
 
     def take(self, call: Call) -> None:
         """Somebody calls."""
@@ -50,10 +56,23 @@ class Hub:
         match order:
             case {"order": "end", "reason": reason}:
                 await self._conference.end(reason)
+            case {"order": "record"}:
+                self._conference.record(self._mosaic, RecordingKind.MOSAIC, size=SIZE, fps=FPS)
+            case {"order": "watch", "pinned": pinned} if leg is not None:
+                self._watch(leg, pinned)
             case {"order": "mute", "muted": muted} if leg is not None:
                 self._conference.mute(leg, muted)
             case {"order": "remove", "reason": reason} if leg is not None:
                 await self._conference.remove(leg, reason)
+
+    def _watch(self, leg: CallLeg, pinned: str | None) -> None:
+        """Show that leg one person at a time: the pinned one, or who talks."""
+        self._conference.set_slots(leg, 1)
+        for person in self._conference.attendees:
+            if person.cname == pinned:
+                self._conference.pin(person, leg)
+            else:
+                self._conference.unpin(person, leg)
 
     def _leg(self, key: str) -> CallLeg | None:
         for person in self._conference.attendees:
@@ -72,6 +91,8 @@ class Hub:
             values["text"] = printable(event.text)
         if isinstance(event, LegEvent):
             values["name"] = printable(event.leg.display_name)
+        if isinstance(event, SlotChanged | PicturesRefused) and event.attendee is not None:
+            values["seen"] = printable(event.attendee.name)
         return values
 
     def count(self) -> list[dict[str, Any]]:
@@ -83,7 +104,7 @@ class Hub:
         assert isinstance(leg, CallLeg)
         counted = leg.call.stats()
         sent, arriving = (
-            next(s for s in counted.streams if s.direction == direction.value)
+            [s for s in counted.streams if s.direction == direction.value]
             for direction in (Direction.CAPTURE, Direction.RENDER)
         )
         about = counted.participants.get(person.cname)
@@ -97,11 +118,11 @@ class Hub:
             "fraction_lost": about.fraction_lost if about else None,
             "jitter_s": about.jitter_s if about else None,
             "round_trip_s": about.round_trip_s if about else None,
-            "far_fraction_lost": sent.far_fraction_lost,
-            "in_bps": arriving.bit_rate_bps,
-            "out_bps": sent.bit_rate_bps,
-            "in_packets": arriving.packets,
-            "out_packets": sent.packets,
+            "far_fraction_lost": sent[0].far_fraction_lost,
+            "in_bps": sum(stream.bit_rate_bps for stream in arriving),
+            "out_bps": sum(stream.bit_rate_bps for stream in sent),
+            "in_packets": sum(stream.packets for stream in arriving),
+            "out_packets": sum(stream.packets for stream in sent),
             "dropped_on_purpose": sum(t.dropped_on_purpose for t in counted.transports),
         }
 
@@ -119,9 +140,13 @@ async def report_legs(hub: Hub) -> None:
         await asyncio.sleep(STATISTICS_INTERVAL_S)
 
 
-async def run() -> None:
+async def run(mosaic: Path) -> None:
     """Be the hub until the input ends."""
-    settings = CallSettings(ice_addresses=(IPv4Address(HOST),), member_timeout_s=MEMBER_TIMEOUT_S)
+    settings = CallSettings(
+        ice_addresses=(IPv4Address(HOST),),
+        member_timeout_s=MEMBER_TIMEOUT_S,
+        video_sections=MAX_SLOTS,
+    )
     reports: list[asyncio.Task[None]] = []
     async with AsyncExitStack() as stack:
         msp = await stack.enter_async_context(
@@ -129,7 +154,7 @@ async def run() -> None:
         )
         events = msp.events(ConferenceEvent)
         conference = await stack.enter_async_context(msp.create_conference("demo"))
-        hub = Hub(conference)
+        hub = Hub(conference, mosaic)
         tsp = await stack.enter_async_context(SocketTsp(msp, hub.take))
         reports.append(asyncio.create_task(report_events(hub, events)))
         counting = asyncio.create_task(report_legs(hub))
@@ -144,8 +169,9 @@ async def run() -> None:
 
 def main() -> None:
     """Read the command line that the director wrote."""
-    argparse.ArgumentParser(prog="python -m ipconf.demo.conference.hub").parse_args()
-    asyncio.run(run())
+    parser = argparse.ArgumentParser(prog="python -m ipconf.demo.conference.hub")
+    parser.add_argument("mosaic", type=Path)
+    asyncio.run(run(parser.parse_args().mosaic))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,11 @@ from typing import Any
 
 from ..log import Entry
 from ..story import LOSS_SEED
-from .script import HUB_NAME, MEMBER_TIMEOUT_S, Person, Script
+from .scenes import Person
+from .script import HUB_NAME, MEMBER_TIMEOUT_S, Script
+from .watching import Stretch
+
+MOSAIC_NAME = "all-heard-and-saw.webm"
 
 
 @dataclass(slots=True)
@@ -30,6 +34,10 @@ class PersonLog(SideLog):
     recording: Path = Path()
     """What this person heard."""
     recording_began_s: float = 0.0
+    stretches: list[Stretch] = field(default_factory=list)
+    """What this person saw."""
+    sees: dict[int, str] = field(default_factory=dict)
+    """Who is in each of their slots now, by key, where somebody is."""
 
 
 @dataclass(slots=True)
@@ -48,6 +56,8 @@ class ConferenceLog:
     """What the processes wrote to their standard errors."""
     failure: str = ""
     """Why the script was not played to its end."""
+    mosaic: Path | None = None
+    """Where the hub records everybody in one picture; None without video."""
 
     @classmethod
     def empty(cls, script: Script, folder: Path) -> ConferenceLog:
@@ -56,7 +66,8 @@ class ConferenceLog:
             p.key: PersonLog(p.name, person=p, recording=folder / f"{p.key}-heard.wav")
             for p in script.people
         }
-        return cls(script, SideLog(HUB_NAME), people)
+        mosaic = folder / MOSAIC_NAME if script.slots else None
+        return cls(script, SideLog(HUB_NAME), people, mosaic=mosaic)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -65,6 +76,8 @@ class ConferenceLog:
             "parties": len(script.people),
             "duration_s": script.duration_s,
             "loss_percent": script.loss_percent,
+            "video": bool(script.slots),
+            "mosaic": None if self.mosaic is None else str(self.mosaic),
             "loss_seed": LOSS_SEED,
             "member_timeout_s": MEMBER_TIMEOUT_S,
             "failure": self.failure,
@@ -77,6 +90,7 @@ class ConferenceLog:
                     "recording": str(side.recording),
                     "recording_began_s": side.recording_began_s,
                     "events": side.events,
+                    "stretches": [stretch.to_json() for stretch in side.stretches],
                     "finished": side.finished,
                 }
                 for key, side in self.people.items()
@@ -87,12 +101,19 @@ class ConferenceLog:
     def from_json(cls, text: str) -> ConferenceLog:
         """The log from the text of a file that `--json` wrote."""
         values = json.loads(text)
-        script = Script(values["parties"], values["duration_s"], values["loss_percent"])
+        parties, duration_s, loss_percent, video, mosaic = (
+            values[key] for key in ("parties", "duration_s", "loss_percent", "video", "mosaic")
+        )
+        script = Script(parties, duration_s, loss_percent, video=video)
         people = {}
         for person in script.people:
             saved = values["people"][person.key]
             recording = Path(saved.pop("recording"))
-            people[person.key] = PersonLog(person.name, person=person, recording=recording, **saved)
+            stretches = [Stretch(**each) for each in saved.pop("stretches")]
+            people[person.key] = PersonLog(
+                person.name, person=person, recording=recording, stretches=stretches, **saved
+            )
         hub = SideLog(HUB_NAME, **values["hub"])
         legs, complaints, failure = values["legs"], values["complaints"], values["failure"]
-        return cls(script, hub, people, list(legs.values()), legs, complaints, failure)
+        path = Path(mosaic) if mosaic else None
+        return cls(script, hub, people, list(legs.values()), legs, complaints, failure, path)

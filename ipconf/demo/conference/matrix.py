@@ -9,7 +9,7 @@ from typing import Any
 from ..story import Span
 from .listening import Recording
 from .log import ConferenceLog, PersonLog
-from .script import Person, Phase
+from .scenes import Person, Phase
 
 HEARD = 0.4
 """The gain of somebody who was heard is 0.55 or more, also where a tenth of the packets was lost.
@@ -45,13 +45,13 @@ class Cell:
     @property
     def fault(self) -> str:
         """What is not right, in a sentence."""
-        expected = _names(self.phase.heard_by(self.listener))
+        expected = names_of(self.phase.heard_by(self.listener))
         gains = ", ".join(
             f"{person.name} {gain:.2f}"
             for person, gain in zip(self.phase.talkers, self.gains, strict=True)
         )
         return (
-            f"{self.phase.title}, {self.phase.span.start_s:.1f} s: heard {_names(self.heard)} "
+            f"{self.phase.title}, {self.phase.span.start_s:.1f} s: heard {names_of(self.heard)} "
             f"instead of {expected} (gains: {gains}; {self.rest:.0%} is nobody's of them; a "
             "busy machine loses media)"
         )
@@ -63,8 +63,8 @@ class Cell:
             "phase": self.phase.title,
             **asdict(self.phase.span),
             "listener": self.listener.key,
-            "expected": _keys(self.phase.heard_by(self.listener)),
-            "heard": _keys(self.heard),
+            "expected": keys_of(self.phase.heard_by(self.listener)),
+            "heard": keys_of(self.heard),
             "gains": {person.key: round(gain, 3) for person, gain in people},
             "rest": round(self.rest, 3),
             "right": self.right,
@@ -88,10 +88,12 @@ def row(log: ConferenceLog, side: PersonLog, recording: Recording) -> Iterator[C
         )
 
 
-def _keys(people: frozenset[Person]) -> list[str]:
+def keys_of(people: frozenset[Person]) -> list[str]:
+    """For a report, in the order of the people."""
     return [person.key for person in sorted(people, key=lambda p: p.number)]
 
 
-def _names(people: frozenset[Person]) -> str:
+def names_of(people: frozenset[Person]) -> str:
+    """For a sentence."""
     names = [person.name for person in sorted(people, key=lambda p: p.number)]
     return ", ".join(names) or "nobody"

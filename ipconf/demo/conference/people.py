@@ -2,7 +2,7 @@
 
 Each has a provider, and so a transport, of their own. They take orders and tell what happens as a
 party of the other demo does (`demo.party`), with the `person` in each line; the kinds are
-connected, recording, event and finished.
+connected, recording, event, sight (see `watching`) and finished.
 """
 
 from __future__ import annotations
@@ -29,16 +29,26 @@ from ...tsp.socket import SocketTsp
 from ...tsp_data import Connect
 from ..party import HOST, orders, printable, tell
 from ..story import LOSS_SEED, Span
-from .script import MAX_PARTIES, MEMBER_TIMEOUT_S, Person
+from .cameras import BITRATE_BPS, Camera
+from .scenes import Person
+from .script import FPS, MAX_PARTIES, MAX_SLOTS, MEMBER_TIMEOUT_S
 from .voices import Mouth
+from .watching import Watcher
 
+LOOK_S = 0.1
+"""So often it is looked who is seen no more."""
 _SILENCE = np.zeros((AUDIO_FRAME_SAMPLES, 1), np.int16)
 
 
 class Guest:
-    """Somebody who calls the hub, talks when it is their turn, and records what they hear."""
+    """Somebody who calls the hub, talks when it is their turn, and records what they hear.
 
-    def __init__(self, person: Person, recording: Path, loss_percent: float) -> None:
+    With `slots` they send pictures, too, and watch so many.
+    """
+
+    def __init__(
+        self, person: Person, recording: Path, loss_percent: float, slots: int, fps: float
+    ) -> None:
         self._tell = partial(tell, person=person.key)
         self._loss_percent = loss_percent
         self._seed = LOSS_SEED + person.number
@@ -47,12 +57,17 @@ class Guest:
             member_timeout_s=MEMBER_TIMEOUT_S,
             loss_percent=loss_percent,
             loss_seed=self._seed,
+            video_bitrate_bps=BITRATE_BPS,
+            video_sections=max(1, slots),
         )
         identity = Identity(cname=person.key, name=person.name)
         self._msp = MediaServiceProvider(identity, settings)
         self._tsp = SocketTsp(self._msp)
         self._recorder = FileRecorder(recording)
         self._mouth = Mouth(person.number)
+        self._slots = slots
+        self._camera = Camera(person, fps)
+        self._watcher: Watcher | None = None
         self._call: Call | None = None
         self._reports: list[asyncio.Task[None]] = []
         self._stack = AsyncExitStack()
@@ -64,8 +79,10 @@ class Guest:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Complete the file up to now, and tell the last events."""
+        """Complete the file up to now, and tell the last that was seen and happened."""
         self._recorder.audio.write(_SILENCE, self._msp.now())
+        if self._watcher is not None:
+            self._watcher.end()
         await self._stack.aclose()
         await asyncio.gather(*self._reports)
 
@@ -73,11 +90,15 @@ class Guest:
         """Do what the script says."""
         match order, self._call:
             case {"order": "dial", "port": port}, None:
-                self._begin(await self._tsp.dial(HOST, port, {MediaType.AUDIO}))
+                media = {MediaType.AUDIO, MediaType.VIDEO} if self._slots else {MediaType.AUDIO}
+                self._begin(await self._tsp.dial(HOST, port, media))
             case {"order": "talk", "spans": spans}, Call():
                 self._mouth.say(Span(*span) for span in spans)
             case {"order": "vanish"}, Call() as call:
                 call.query(NetworkImpairment).set_loss(100, self._seed)
+            case {"order": "camera", "on": on}, Call() as call:
+                stream = call.stream(MediaType.VIDEO, Direction.CAPTURE)
+                (stream.start if on else stream.pause)()
             case {"order": "return"}, Call() as call:
                 await self._return(call)
 
@@ -88,6 +109,10 @@ class Guest:
         began_at = self._msp.now()
         self._recorder.audio.write(_SILENCE, began_at)  # so the file begins at a time that is known
         self._tell("recording", at=began_at)
+        if self._slots:
+            call.stream(MediaType.VIDEO, Direction.CAPTURE).select_terminal(self._camera)
+            self._watcher = Watcher(call, self._slots, self._tell)
+            self._stack.callback(asyncio.create_task(self._look(self._watcher)).cancel)
         self._reports.append(asyncio.create_task(self._report_connection(call)))
 
     async def _return(self, call: Call) -> None:
@@ -97,6 +122,11 @@ class Guest:
             call.receive_tsp_data(Connect())
             await told.wait_for(TspData)  # the new offer
         call.query(NetworkImpairment).set_loss(self._loss_percent, self._seed)
+
+    async def _look(self, watcher: Watcher) -> None:
+        while True:
+            watcher.look(self._msp.now())
+            await asyncio.sleep(LOOK_S)
 
     async def _report_connection(self, call: Call) -> None:
         with suppress(IpconfError):  # what went wrong is in the events
@@ -114,12 +144,14 @@ class Guest:
             self._tell("event", **{**event.to_json(), **extra})
 
 
-async def run(people: list[Person], folder: Path, loss_percent: float) -> None:
+async def run(
+    people: list[Person], folder: Path, loss_percent: float, slots: int, fps: float
+) -> None:
     """Be these people until the input ends."""
     async with AsyncExitStack() as stack:
         guests = {}
         for person in people:
-            guest = Guest(person, folder / f"{person.key}-heard.wav", loss_percent)
+            guest = Guest(person, folder / f"{person.key}-heard.wav", loss_percent, slots, fps)
             guests[person.key] = await stack.enter_async_context(guest)
         reader = await orders()
         while line := await reader.readline():
@@ -135,9 +167,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("numbers", type=int, nargs="+", choices=range(MAX_PARTIES))
     parser.add_argument("--loss", type=float, default=0.0, metavar="PERCENT")
+    parser.add_argument("--slots", type=int, default=0, choices=range(MAX_SLOTS + 1))
+    parser.add_argument("--fps", type=float, default=FPS)
     options = parser.parse_args()
     people = [Person(number) for number in options.numbers]
-    asyncio.run(run(people, options.folder, options.loss))
+    asyncio.run(run(people, options.folder, options.loss, options.slots, options.fps))
 
 
 if __name__ == "__main__":

@@ -3,26 +3,32 @@
     each talks in turn │ some at once │ Bob is muted │ Carol vanishes │ Carol is back │ the last one
     is removed │ the end
 
+Bob's screen has room for one: whoever talks, or Alice, whom he pins now and then. Alice's camera is
+off for a while.
+
 All times are seconds since everybody was there.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 from ..story import Span
+from .scenes import NAMES, PAUSE_S, Cue, Person, Phase, Writer
 
-NAMES = (
-    "Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Heidi", "Ivan", "Judy", "Kim",
-    "Liam",
-)  # fmt: skip
 MIN_PARTIES, MAX_PARTIES = 3, len(NAMES)
 HUB_NAME = "Hub"
 HUB_KEY = "hub"
+MAX_SLOTS = 3
+"""Pictures that each can see at the same time; so many are sent and decoded for everybody."""
+FPS = 10.0
+"""Enough to be seen moving."""
+ALL_FPS = 60.0
+"""Of all cameras together at most, each encoded once and decoded four times: it leaves room on two
+cores."""
 MAX_AT_ONCE = 4
 """So many voices are told apart in a mix with certainty (see `listening`)."""
 MEMBER_TIMEOUT_S = 4.0
@@ -34,64 +40,12 @@ RETURN_S, RETURN_WITH_LOSS_S = 2.5, 6.5
 was lost, and then after two."""
 LEAD_S = 1.0
 """Before the first word."""
-PAUSE_S = 0.7
-"""After each line: it has been heard when the next begins, and all have been told."""
 DEFAULT_LINE_S = 2.2
 MIN_LINE_S = 1.5
 """Two or three words; with less, nobody gets the floor."""
 MAX_LINE_S = 10.0
 REASON = "Please find your headset first"
 GOODBYE = "That was all, thank you"
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody in the conference; `number` says whose voice it is, counted from 0."""
-
-    number: int
-
-    @property
-    def name(self) -> str:
-        """For display."""
-        return NAMES[self.number]
-
-    @property
-    def key(self) -> str:
-        """In logs and file names, and the CNAME."""
-        return self.name.lower()
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """A stretch in which some talk; who is `unheard` does it in vain, who is `deaf` hears none."""
-
-    title: str
-    span: Span
-    talkers: tuple[Person, ...]
-    unheard: frozenset[Person] = frozenset()
-    deaf: frozenset[Person] = frozenset()
-
-    def heard_by(self, listener: Person) -> frozenset[Person]:
-        """Whom that person hears by right."""
-        if listener in self.deaf:
-            return frozenset()
-        return frozenset(self.talkers) - self.unheard - {listener}
-
-    @property
-    def heard(self) -> frozenset[Person]:
-        """Who is heard, by all others who are there."""
-        return frozenset(self.talkers) - self.unheard
-
-
-@dataclass(frozen=True, slots=True)
-class Cue:
-    """At `at_s` the hub, or a person's own process, is given an order; the caption tells of it."""
-
-    at_s: float
-    order: Mapping[str, Any]
-    caption: str
-    person: Person
-    to_hub: bool = True
 
 
 class Script:
@@ -101,11 +55,20 @@ class Script:
     """
 
     def __init__(
-        self, parties: int, duration_s: float | None = None, loss_percent: float = 0.0
+        self,
+        parties: int,
+        duration_s: float | None = None,
+        loss_percent: float = 0.0,
+        *,
+        video: bool = True,
     ) -> None:
         if not MIN_PARTIES <= parties <= MAX_PARTIES:
             raise ValueError(f"{parties} parties: a conference has {MIN_PARTIES} to {MAX_PARTIES}")
         self.loss_percent = loss_percent
+        self.slots = min(MAX_SLOTS, parties - 1) if video else 0
+        """Pictures for everybody; 0 without video."""
+        self.fps = min(FPS, ALL_FPS / parties)
+        """Of each camera."""
         self.return_s = RETURN_WITH_LOSS_S if loss_percent else RETURN_S
         self.people = tuple(Person(number) for number in range(parties))
         self.phases: tuple[Phase, ...] = ()
@@ -122,6 +85,16 @@ class Script:
     def muted(self) -> Person:
         """Whom the hub mutes for a while."""
         return self.people[1]
+
+    @property
+    def small_screen(self) -> Person:
+        """Who sees one person at a time."""
+        return self.people[1]
+
+    @property
+    def dark(self) -> Person:
+        """Who switches their camera off for a while."""
+        return self.people[0]
 
     @property
     def vanishing(self) -> Person:
@@ -175,10 +148,18 @@ class Script:
         )
 
     def _write(self) -> None:
-        writer = _Writer(LEAD_S, self._line_s)
+        writer = Writer(LEAD_S, self._line_s)
         first, muted, vanishing, removed = self.people[0], self.muted, self.vanishing, self.removed
+        small = self.small_screen
+        if self.slots:
+            writer.cue({"order": "record"}, "The hub records a mosaic", first, at_s=0.0)
+            writer.pin(small, first)
         for person in self.people:
             writer.phase(f"{person.name} talks", [person])
+            if self.slots and person == first:
+                writer.pin(small, None)
+        if self.slots:
+            writer.pin(small, first)
         together = self.people[:MAX_AT_ONCE]
         everybody = "Everybody talks" if len(together) == len(self.people) else "Four talk"
         writer.phase(f"{everybody} at once", together)
@@ -189,8 +170,15 @@ class Script:
 
         gone = f"{vanishing.name} falls off the network without a word"
         began_s = writer.cue({"order": "vanish"}, gone, vanishing, to_hub=False)
+        if self.slots:
+            writer.pin(small, None)
         writer.phase(f"{vanishing.name} is off", [first, vanishing], off=[vanishing])
+        if self.slots:
+            writer.camera(self.dark, on=False)
         writer.phase(f"{muted.name} speaks again", [muted, vanishing], off=[vanishing])
+        if self.slots:
+            writer.camera(self.dark, on=True)
+            writer.pin(small, first)
         writer.now_s = max(writer.now_s, began_s + MIN_OUTAGE_S + PAUSE_S / 3)
         back = f"{vanishing.name} comes back by a new connection"
         ended_s = writer.cue({"order": "return"}, back, vanishing, to_hub=False)
@@ -204,38 +192,6 @@ class Script:
         writer.cue({"order": "end", "reason": GOODBYE}, f"The end: “{GOODBYE}”", first)
         self.phases, self.cues = tuple(writer.phases), tuple(writer.cues)
         self.duration_s = writer.now_s
-
-
-class _Writer:
-    """Puts one thing after the other."""
-
-    def __init__(self, now_s: float, line_s: float) -> None:
-        self.now_s = now_s
-        self.phases: list[Phase] = []
-        self.cues: list[Cue] = []
-        self._line_s = line_s
-
-    def phase(
-        self,
-        title: str,
-        talkers: Iterable[Person],
-        *,
-        unheard: Iterable[Person] = (),
-        off: Iterable[Person] = (),
-    ) -> None:
-        """The next line of these; who is off is neither heard nor hears."""
-        span = Span(self.now_s, self.now_s + self._line_s)
-        silent = frozenset(unheard) | frozenset(off)
-        self.phases.append(Phase(title, span, tuple(talkers), silent, frozenset(off)))
-        self.now_s += self._line_s + PAUSE_S
-
-    def cue(
-        self, order: Mapping[str, Any], caption: str, person: Person, *, to_hub: bool = True
-    ) -> float:
-        """An order late in the pause before the next line; returns when."""
-        at_s = self.now_s - PAUSE_S / 3
-        self.cues.append(Cue(at_s, {"person": person.key, **order}, caption, person, to_hub))
-        return at_s
 
 
 def _mute(person: Person, muted: bool) -> Mapping[str, Any]:

@@ -7,7 +7,8 @@ from rich.text import Text
 from ..log import Entry
 from ..sentences import CLASS_WIDTH, Phrase, display_name, phrase
 from .log import SideLog
-from .script import HUB_KEY, HUB_NAME, NAMES, Cue, Phase
+from .scenes import NAMES, Cue, Phase
+from .script import HUB_KEY, HUB_NAME
 
 STYLES = (
     "bold bright_blue", "bold bright_magenta", "bold bright_green", "bold bright_yellow",
@@ -23,6 +24,10 @@ PHRASES = {
     "AttendeeJoined": Phrase("{name} is in the conference", "bold green"),
     "AttendeeTalking": Phrase("{name} talks", "cyan"),
     "AttendeeSilent": Phrase("{name} is silent", "dim"),
+    "RecordingStarted": Phrase("a recording has begun", "bold red"),
+    "RecordingStopped": Phrase("the recording has ended", "dim"),
+    "RecordingFailed": Phrase("the recording failed: {error}", "bold red"),
+    "PicturesRefused": Phrase("{name} cannot be shown somebody: {reason}", "bold red"),
     "ConferenceEnded": Phrase("the conference is over: “{reason}”", "bold"),
 }
 ABOUT_ALL = {"ParticipantTimedOut", "ParticipantRecovered", "ParticipantLeft"}
@@ -50,7 +55,13 @@ def conference_phrase(event: Entry) -> Phrase:
     if kind == "AttendeeChanged":
         if "muted" in event["changed"]:
             return Phrase(f"{name} {'is muted' if event['muted'] else 'may speak'}", "bold yellow")
+        if "camera" in event["changed"]:
+            state = "on" if event["values"]["camera"] else "off"
+            return Phrase(f"{name}'s camera is {state}", "yellow")
         return Phrase(f"{name} changed: {', '.join(event['changed'])}", "yellow")
+    if kind == "SlotChanged":
+        seen = event.get("seen", "nobody")
+        return Phrase(f"{name} is shown {seen} in slot {event['slot'] + 1}", "dim")
     if kind == "DominantSpeakerChanged":
         who = name if event.get("person") else "nobody"
         return Phrase(f"{who} has the floor", "bold cyan")

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable
 
 from ..log import Entry
 from ..story import Span
-from .script import Person, Phase, Script
+from .scenes import Person, Phase
+from .script import Script
 
 NOTICE_S = 0.4
 """After a line began: until its talker is known, and who talked before is known to be silent."""

@@ -13,20 +13,23 @@ from .expected import hub_chains, person_chains
 from .listening import Recording
 from .log import ConferenceLog, PersonLog
 from .matrix import Cell, row
+from .mosaic import check_mosaic
 from .script import HUB_KEY
+from .sights import SightCell, sight_row
 from .talk import floor_faults, hub_talk_faults, person_talk_faults
 
 
 @dataclass(slots=True)
 class Verdict:
-    """All checks of a run, and the matrix of who heard whom."""
+    """All checks of a run, and the matrices of who heard whom and who saw whom."""
 
     checks: list[Check] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
+    sights: list[SightCell] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
-        """Whether everything was right, the matrix to its last cell."""
+        """Whether everything was right, the matrices to their last cells."""
         return bool(self.cells) and all(check.passed for check in self.checks)
 
 
@@ -38,6 +41,12 @@ def judge(log: ConferenceLog) -> Verdict:
         checks, cells = check_recording(log, side)
         verdict.checks += checks
         verdict.cells += cells
+        if log.script.slots:
+            check, sights = check_sights(log, side)
+            verdict.checks.append(check)
+            verdict.sights += sights
+    if log.mosaic is not None:
+        verdict.checks.append(check_mosaic(log, log.mosaic))
     return verdict
 
 
@@ -86,6 +95,14 @@ def check_recording(log: ConferenceLog, side: PersonLog) -> tuple[list[Check], l
         Check(key, "Recording complete", f"{recording.length_s:.1f} s", whole),
         Check(key, "Heard whom they should", f"in {len(cells)} phases", wrong),
     ], cells
+
+
+def check_sights(log: ConferenceLog, side: PersonLog) -> tuple[Check, list[SightCell]]:
+    """Whether that person saw exactly whom they should, and when."""
+    cells = list(sight_row(log, side))
+    wrong = tuple(cell.fault for cell in cells if not cell.right)
+    found = f"in {len(cells)} phases"
+    return Check(side.person.key, "Saw whom they should", found, wrong), cells
 
 
 def _chain_faults(chains: Iterable[Chain], events: list[Entry]) -> tuple[tuple[str, ...], int]:

@@ -1,4 +1,4 @@
-"""The live view of the conference: everybody's leg, who hears whom, and what happens."""
+"""The live view of the conference: everybody's leg, who hears and sees whom, what happens."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from ..meters import (
 )
 from ..screen import Screen
 from .log import ConferenceLog, PersonLog, SideLog
-from .script import Cue, Person, Phase
+from .scenes import Cue, Person, Phase
 from .sentences import STYLE_OF, cue_line, event_line, is_worth_a_line, phase_line
 
 NARROW_COLUMNS = 76
 """Below that there is no room for names and all numbers."""
+WIDE_COLUMNS = 90
+"""Below that pictures leave no room for the level's number."""
 FRAME_ROWS = 3
 """Around the people: frame and headings."""
 
@@ -97,8 +99,13 @@ class ConferenceView(Screen):
         table.add_column("", width=7, no_wrap=True)
         table.add_column("level", width=LEVEL_CELLS, no_wrap=True)
         table.add_column("hears", ratio=1, no_wrap=True, overflow="ellipsis")
+        slots = self._log.script.slots
+        if slots:
+            table.add_column("sees", width=max(4, 2 * slots - 1), no_wrap=True)
         numbers = {"dBov": 4, "loss": 5, "jitter": 6, "rtt": 5, "in": 5, "out": 5}
         headings = [h for h in numbers if not narrow or h in ("loss", "in", "out")]
+        if slots and self._console.width < WIDE_COLUMNS:
+            headings = [h for h in headings if h != "dBov"]  # which the bar says, too
         for heading in headings:
             table.add_column(heading, width=numbers[heading], justify="right", no_wrap=True)
         for person in self._log.script.people:
@@ -110,6 +117,7 @@ class ConferenceView(Screen):
                 Text(person.name, "bright_black" if gone else STYLE_OF[person.name]),
                 level_bar(row),
                 self._who_is_heard(person),
+                *([self._who_is_seen(person)] if slots else ()),
                 *(cells.get(heading, "") for heading in headings),
             )
         return Panel(table, title="the hub", title_align="left", border_style="white")
@@ -129,11 +137,19 @@ class ConferenceView(Screen):
 
     def _who_is_heard(self, person: Person) -> Text:
         floor = any(leg["floor"] and leg["person"] == person.key for leg in self._log.legs)
-        text = Text("has the floor  ", "bold cyan") if floor else Text()
+        words = "floor " if self._log.script.slots else "has the floor  "
+        text = Text(words, "bold cyan") if floor else Text()
         for other in self._log.script.people:
             if other.key in self._hears[person.key]:
                 text.append(f"{other.name} ", STYLE_OF[other.name])
         return text
+
+    def _who_is_seen(self, person: Person) -> Text:
+        """An initial, or a dot, for each slot."""
+        sees = self._log.people[person.key].sees
+        names = [sees.get(slot, "").capitalize() for slot in range(self._log.script.slots)]
+        slots = [Text(name[:1] or "·", STYLE_OF.get(name, "bright_black")) for name in names]
+        return Text(" ").join(slots)
 
 
 def leg_numbers(leg: Entry) -> dict[str, str]:
