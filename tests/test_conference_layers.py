@@ -127,8 +127,9 @@ async def test_a_layer_that_ends_is_replaced_by_the_next_best() -> None:
         await eventually(lambda: slot.seen is not None and slot.seen.source.rid == "f")
         browser.off = {"f"}
         await eventually(lambda: slot.seen is not None and slot.seen.source.rid == "h")
+        browser.off = {"f", "q"}
         browser.inlet.source_gone(browser.sources["q"])  # it came first, and stood for all
         await passes(0.5)
         assert slot.seen is not None and slot.seen.source.rid == "h"
-        browser.off = {"f", "h"}
+        browser.off = set(LAYERS)
         await eventually(lambda: slot.seen is None)
