@@ -39,7 +39,7 @@ EXCESS_S = 2.0
 
 
 class VideoBridge:
-    """Shows the legs of one conference each other's pictures; `changed(kind, ...)` tells of it.
+    """Shows the legs of one conference each other's pictures.
 
     `camera(feed)` is called where a feed comes to life or ends, `seen(slot)` where somebody else is
     seen in a slot, `refused(leg, feed)` where a leg cannot be shown a feed.
