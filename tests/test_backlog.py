@@ -9,8 +9,8 @@ from ipconf.engine.rtp_wire import compose_extension
 from ipconf.engine.skimming import Timed
 from ipconf.transports.backlog import MAX_WAIT_S, MAX_WAITING, Backlog
 
-SSRC = 0x1234
-MARK = bytes.fromhex("00001234 bede0001 10")
+SSRC = 0x1210  # of which the first run is as long as all others
+MARK = bytes.fromhex("00001210 bede0001 10")
 WHENCE = ("192.0.2.1", 4000)
 QUIET, SOFT = 90, 60
 
@@ -101,3 +101,15 @@ def test_what_delivery_brings_about_may_ask_for_delivery() -> None:
     for number in range(MAX_WAITING):
         lab.arrive(packet(number), 0.0)
     assert [datagram for datagram, _, _ in lab.came] == [packet(n) for n in range(MAX_WAITING)]
+
+
+def test_those_who_begin_together_are_not_delivered_together() -> None:
+    firsts = set()
+    for ssrc in range(SSRC, SSRC + MAX_WAITING):
+        lab, number = Lab(), 0
+        lab.backlog = Backlog(ssrc.to_bytes(4, "big") + MARK[4:], lab.skimmer, lab.take)
+        while not lab.came:
+            lab.arrive(packet(number, ssrc=ssrc), 0.0)
+            number += 1
+        firsts.add(number)
+    assert firsts == set(range(1, MAX_WAITING + 1))

@@ -30,7 +30,7 @@ class Backlog:
     In the end it goes to `take`, by way of `deliver`, which its transport sets.
     """
 
-    __slots__ = ("_address", "_mark", "_skimmer", "_waiting", "deliver", "take")
+    __slots__ = ("_address", "_mark", "_room", "_skimmer", "_waiting", "deliver", "take")
 
     def __init__(self, mark: bytes, skimmer: Skimmer, take: Take) -> None:
         self.take = take
@@ -38,6 +38,8 @@ class Backlog:
         self._mark = mark
         self._skimmer = skimmer
         self._address: Address = ()
+        # Hundreds begin at the same time: they are not to be delivered all in the same moment.
+        self._room = 1 + int.from_bytes(mark[:4], "big") % MAX_WAITING
         self._waiting: list[Timed] = []
 
     def keep(self, data: bytes, address: Address, now: float) -> bool:
@@ -62,7 +64,8 @@ class Backlog:
             return False
         self._address = address
         waiting.append((data, now))
-        if len(waiting) >= MAX_WAITING:
+        if len(waiting) >= self._room:
+            self._room = MAX_WAITING
             self.release()
         return True
 
