@@ -166,8 +166,9 @@ class Conference(Membership):
     ) -> ConferenceRecording:
         """Begin to record into a file: `stop` and `wait_complete` end it, as does `end` here.
 
-        `size` and `fps` are for composed pictures. Raises ConfigurationError for an unknown ending
-        or options, MediaError when the file cannot be written, ClosedError after the end.
+        Composed pictures may have a `size`, (width, height) in pixels, both even, and `fps`, how
+        many there are in a second at most, up to 30. Raises ConfigurationError for an unknown
+        ending or options, MediaError when the file cannot be written, ClosedError after the end.
         """
         if self._ended:
             raise ClosedError(f"{self.identity} is over; there is nothing to record")

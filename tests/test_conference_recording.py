@@ -269,8 +269,8 @@ async def test_a_pause_is_not_in_the_file(tmp_path: Path, kind: RecordingKind) -
         resume_at = there.conference.now() + 1.5
         await eventually(lambda: there.conference.now() >= resume_at)
         assert recording.position_s == at
-        recording.resume()
-        recording.resume()
+        recording.start()
+        recording.start()
         await recorded(recording, 1.2)
         await complete(recording)
         recording.stop()

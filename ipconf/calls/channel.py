@@ -139,8 +139,11 @@ class Channel:
         self.catch_up()
         skimmed = [source for source in sources if self._skimmers.pop(source.ssrc, None)]
         if skimmed:
-            self._backlog = None
-            self.transport.hold(None)
+            self._let_nothing_wait()
+
+    def _let_nothing_wait(self) -> None:
+        self._skimmer = self._backlog = None
+        self.transport.hold(None)
 
     def catch_up(self) -> None:
         """Take what has arrived and was let wait."""
@@ -267,6 +270,7 @@ class Channel:
     def lost(self, reason: GoneReason, text: str = "") -> None:
         """The transport ended: everybody on it is gone, and what still comes is ignored."""
         self.catch_up()
+        self._let_nothing_wait()
         self._closed = True
         self.transport.sink = _ignore
         if self._timer is not None:

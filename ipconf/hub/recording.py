@@ -1,6 +1,6 @@
 """Recordings of a conference: start, pause and stop, and what becomes of them.
 
-    recording = record(conference, "meeting.mkv", RecordingKind.TRACKS)
+    recording = conference.record("meeting.mkv", RecordingKind.TRACKS)
     ...
     recording.stop()
     await recording.wait_complete()
@@ -121,11 +121,6 @@ class ConferenceRecording(ABC):
         if self._state is FileState.ACTIVE:
             self._paused_at = self.conference.now()
             self._enter(FileState.PAUSED, RecordingPaused)
-
-    def resume(self) -> None:
-        """Go on after `pause`."""
-        if self._state is FileState.PAUSED:
-            self.start()
 
     def stop(self) -> None:
         """Record no more; the file is completed in the background: see `wait_complete`."""

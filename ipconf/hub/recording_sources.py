@@ -9,12 +9,13 @@ from ..engine.reception import RemoteSource
 from ..model import Direction, MediaType
 from ..streams.substreams import SubStream
 from ..terminals.base import Terminal
+from ..transports.content import SLIDES
 from .call_legs import CallLeg
 
 if TYPE_CHECKING:
     from ..conference import Conference
 
-CAMERA, SLIDES = "camera", "slides"
+CAMERA = "camera"
 
 
 class Sender(NamedTuple):
@@ -34,7 +35,7 @@ class Sender(NamedTuple):
         """What pictures show: CAMERA or SLIDES (RFC 4796); "" of sound."""
         if self.medium is not MediaType.VIDEO:
             return ""
-        return SLIDES if self.substream.content == SLIDES else CAMERA
+        return SLIDES if SLIDES in self.substream.content.split(",") else CAMERA
 
 
 class Senders:

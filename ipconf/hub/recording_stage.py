@@ -11,8 +11,9 @@ from ..engine.places import Places, rank_of_talk
 from ..model import Direction, MediaType
 from ..pipelines.mosaic import Tile
 from ..terminals.base import RenderTerminal, Samples, Terminal
+from ..transports.content import SLIDES
 from .people import Attendee
-from .recording_sources import SLIDES, Sender, Senders
+from .recording_sources import Sender, Senders
 
 if TYPE_CHECKING:
     from ..conference import Conference

@@ -14,6 +14,7 @@ from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
 from ..engine.switching import KeyFrameRequests
 from ..engine.video_rates import RateMeter
+from ..transports.content import SLIDES
 from .stats import FeedStats
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ SLIDES_LIVE_S = 3.0
 """The same for a screen, of which a sender may repeat once a second that nothing moves."""
 BARREN_S = 3.0
 """Who has been asked for a key frame for so long gives way to anybody else."""
-SLIDES = "slides"
-"""What a screen says that it shows (RFC 4796 section 5)."""
 
 
 class Upstream(Protocol):
@@ -138,7 +137,7 @@ class Feed:
     @property
     def is_slides(self) -> bool:
         """Whether it is a screen."""
-        return self.content == SLIDES
+        return SLIDES in self.content.split(",")
 
     def is_live(self, now: float) -> bool:
         """Whether pictures come that can be shown to somebody."""
