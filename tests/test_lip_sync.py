@@ -74,6 +74,9 @@ class Wire:
         if timestamp not in self.timestamps:
             self.timestamps.append(timestamp)
 
+    def hold(self, backlog):
+        assert backlog is None, "a stream that only sends lets nothing wait"
+
 
 class House:
     """A call around a capture stream, on a virtual clock; its pool takes time to encode."""
