@@ -182,7 +182,8 @@ class MediaServiceProvider:
         share = self._shared_ports.of(settings)
         if settings.transport == "rtp":
             host, ports = str(settings.rtp_address), settings.port_range
-            return UdpTransport(host, ports, mux=settings.rtcp_mux, share=share)
+            mux, public = settings.rtcp_mux, settings.public_address_of(host)
+            return UdpTransport(host, ports, mux=mux, share=share, public=public)
         return WebRtcTransport(settings, self._certificates.current(), share)
 
     def private_interfaces(self, call: Call) -> Iterable[object]:

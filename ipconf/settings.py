@@ -7,7 +7,7 @@ below each field is its description: `help(CallSettings)` lists all of them.
 import difflib
 import inspect
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Self
 
 from pydantic import (
@@ -132,6 +132,12 @@ def _ascends(ports: tuple[int, int] | None) -> tuple[int, int] | None:
     return ports
 
 
+def _one_of_each_version(addresses: Addresses) -> Addresses:
+    if len({ip_address(str(address)).version for address in addresses}) < len(addresses):
+        raise ValueError("give one public address of IPv4, one of IPv6, or one of each")
+    return addresses
+
+
 def _needs_mux(number: int | None, others: ValidationInfo) -> int | None:
     plain, mux = others.data.get("transport") == "rtp", others.data.get("rtcp_mux")
     if number is not None and plain and not mux:
@@ -152,6 +158,10 @@ class CallSettings(Settings):
     """STUN and TURN servers to use; without any, only addresses of this machine are offered."""
     ice_addresses: Annotated[Addresses | None, OneOrMore] = None
     """Local addresses to offer, loopback included; None means every address but loopback."""
+    public_addresses: Annotated[Addresses, OneOrMore, AfterValidator(_one_of_each_version)] = ()
+    """Where the far end finds this machine, if a router in between has given it another address and
+    hands on the same ports: at most one of IPv4 and one of IPv6. ICE offers it besides the local
+    ones, as a STUN server would find it (RFC 8445 section 5.1.1.2); plain RTP names it alone."""
     port_range: Annotated[tuple[PortNumber, PortNumber] | None, AfterValidator(_ascends)] = None
     """UDP ports to use, 1 to 65535, both ends included; None means any."""
     shared_port: Annotated[int | None, AfterValidator(_needs_mux)] = Field(
@@ -211,6 +221,12 @@ class CallSettings(Settings):
     """Datagrams dropped on purpose in this end's transport, both ways, for tests and demos."""
     loss_seed: int = 0
     """Which of them are dropped: the same seed drops the same ones."""
+
+    def public_address_of(self, local: str) -> str | None:
+        """The one of `public_addresses` under which the far end finds this local address."""
+        version = ip_address(local).version
+        known = map(str, self.public_addresses)
+        return next((public for public in known if ip_address(public).version == version), None)
 
 
 class ConferenceSettings(Settings):

@@ -12,7 +12,14 @@ import pytest
 from peers import LOCALHOST, scenario
 from transport_lab import RTCP, End, Stranger, described, free_ports, has_address, rtp
 
-from ipconf.errors import InvalidStateError, NegotiationError, TransportError
+from ipconf.errors import (
+    ConfigurationError,
+    InvalidStateError,
+    NegotiationError,
+    TransportError,
+)
+from ipconf.model import CallSettings
+from ipconf.msp import MediaServiceProvider
 from ipconf.transports.base import Loss, TransportState
 from ipconf.transports.binding import bind_udp
 from ipconf.transports.udp import UdpTransport
@@ -78,6 +85,23 @@ async def test_rtp_has_an_even_port_and_rtcp_the_next() -> None:
     assert line.port % 2 == 0 and line.rtcp_port == line.port + 1
     assert transport.local == (LOCALHOST, line.port)
     await transport.close()
+
+
+@scenario()
+async def test_the_far_end_is_told_the_public_address_of_the_same_version() -> None:
+    addresses = ("2001:db8::7", "198.51.100.7")
+    settings = CallSettings(transport="rtp", public_addresses=addresses)
+    async with MediaServiceProvider(settings=settings) as msp:
+        transport = msp.make_transport(settings)
+        assert isinstance(transport, UdpTransport)
+        await transport.open()
+        assert transport.describe("").host == "198.51.100.7" and transport.host == LOCALHOST
+        await transport.close()
+
+
+def test_two_public_addresses_of_one_version_are_a_wrong_setting() -> None:
+    with pytest.raises(ConfigurationError, match="one public address of IPv4"):
+        CallSettings(public_addresses=("198.51.100.7", "198.51.100.8"))
 
 
 @scenario()

@@ -110,6 +110,19 @@ async def test_several_addresses_are_all_offered() -> None:
 
 
 @scenario()
+async def test_a_public_address_is_offered_besides_the_local_ones_of_its_version() -> None:
+    settings = webrtc().replace(ice_addresses=HOSTS, public_addresses="198.51.100.7")
+    transport = await opened(settings)
+    hosts, public = described(transport).ice_candidates[:2], described(transport).ice_candidates[2:]
+    assert [c.ip for c in hosts] == HOSTS
+    ((mapped,), local) = public, hosts[HOSTS.index(LOCALHOST)]
+    assert (mapped.type, mapped.ip, mapped.port) == ("srflx", "198.51.100.7", local.port)
+    assert (mapped.relatedAddress, mapped.relatedPort) == (LOCALHOST, local.port)
+    assert mapped.priority < local.priority and mapped.foundation != local.foundation
+    await transport.close()
+
+
+@scenario()
 async def test_without_a_choice_every_address_but_loopback_is_offered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

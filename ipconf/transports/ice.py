@@ -8,6 +8,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -51,6 +52,19 @@ class _Nominated(dict[int, CandidatePair]):
     def clear(self) -> None:
         super().clear()
         self._changed(None)
+
+
+def _mapped(local: RTCIceCandidate, public: str) -> RTCIceCandidate:
+    """A host candidate as it looks behind a router that keeps the port."""
+    return replace(
+        local,
+        foundation=candidate_foundation("srflx", "udp", local.ip),
+        priority=candidate_priority(COMPONENT, "srflx"),
+        ip=public,
+        type="srflx",
+        relatedAddress=local.ip,
+        relatedPort=local.port,
+    )
 
 
 class IceAgent:
@@ -111,6 +125,13 @@ class IceAgent:
             self._sendto = pair.protocol.transport.sendto
 
     # -- our side
+
+    def local_candidates(self) -> list[RTCIceCandidate]:
+        """What the far end may try: our addresses, and behind a router the public ones."""
+        local = self.gatherer.getLocalCandidates()
+        hosts = [each for each in local if each.type == "host"]
+        found = [(each, self._settings.public_address_of(each.ip)) for each in hosts]
+        return local + [_mapped(each, public) for each, public in found if public is not None]
 
     async def gather(self, *, controlling: bool) -> None:
         """Take sockets and ask the servers; TransportError when there is no address to offer.

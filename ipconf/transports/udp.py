@@ -25,6 +25,7 @@ class UdpTransport(SignalledTransport):
     """A pair of UDP ports on `host`, or with `mux` one port for both, towards one far end.
 
     With `share` it is a part of a port that other calls use, too; RTP and RTCP must share it then.
+    The far end is told `public` where it cannot send to `host` itself.
     """
 
     _time: Callable[[], float]  # of the loop, since `open`
@@ -36,9 +37,11 @@ class UdpTransport(SignalledTransport):
         *,
         mux: bool = False,
         share: Share | None = None,
+        public: str | None = None,
     ) -> None:
         super().__init__()
         self.host = host
+        self._told_host = public or host
         self.mux = mux or share is not None
         self.local: tuple[str, int] | None = None
         self.local_rtcp: tuple[str, int] | None = None
@@ -73,7 +76,7 @@ class UdpTransport(SignalledTransport):
     def describe(self, role: str) -> PlainLine:
         if self.local is None or self.local_rtcp is None:
             raise InvalidStateError("the transport has no ports yet; open() it first")
-        return PlainLine(self.host, self.local[1], self.local_rtcp[1])
+        return PlainLine(self._told_host, self.local[1], self.local_rtcp[1])
 
     async def connect(self, remote: MediaDescription, *, offered: bool, role: str) -> None:
         if self._share is not None and not remote.rtcp_mux:

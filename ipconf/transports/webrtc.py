@@ -80,7 +80,7 @@ class WebRtcTransport(SignalledTransport):
     def describe(self, role: str) -> WebRtcLine:
         return WebRtcLine(
             ice=self._ice.gatherer.getLocalParameters(),
-            candidates=self._ice.gatherer.getLocalCandidates(),
+            candidates=self._ice.local_candidates(),
             dtls=RTCDtlsParameters(self._dtls.getLocalParameters().fingerprints, role),
         )
 
