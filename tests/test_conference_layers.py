@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from gallery_lab import Gallery, gallery, passes
 from gallery_loop import visibly
-from gallery_pictures import FRAME_RATE, draw
+from gallery_pictures import FRAME_RATE, HEIGHT, draw
 from peers import eventually
 from senses import RENDER, VIDEO
 
@@ -16,6 +17,7 @@ from ipconf.codecs.base import VideoEncoder
 from ipconf.codecs.registry import create_video_encoder
 from ipconf.engine.reception import RemoteSource
 from ipconf.engine.rtp_wire import RtpPacket
+from ipconf.errors import ConfigurationError
 from ipconf.hub.video_feeds import Feed
 from ipconf.hub.video_legs import VideoInlet
 
@@ -133,3 +135,23 @@ async def test_a_layer_that_ends_is_replaced_by_the_next_best() -> None:
         assert slot.seen is not None and slot.seen.source.rid == "h"
         browser.off = set(LAYERS)
         await eventually(lambda: slot.seen is None)
+
+
+@visibly()
+async def test_a_small_window_is_sent_no_larger_layer_than_is_of_use() -> None:
+    async with with_browser("AE") as (there, browser):
+        conference, leg = there.conference, there["A"].leg
+        (slot,) = conference.video.views[leg].slots
+        await eventually(lambda: slot.seen is not None and slot.seen.source.rid == "f")
+        heights = {feed.source.rid: feed.height for feed in browser.feeds}
+        assert heights == dict.fromkeys(LAYERS, HEIGHT)
+        conference.set_slot_height(leg, 0, HEIGHT)
+        await eventually(lambda: slot.seen is not None and slot.seen.source.rid == "q")
+        await passes(2.0)
+        assert slot.seen is not None and slot.seen.source.rid == "q"
+        conference.set_slot_height(leg, 0, HEIGHT + 1)  # none of them has as many
+        await eventually(lambda: slot.seen is not None and slot.seen.source.rid == "f")
+        conference.set_slot_height(leg, 0, None)
+        for wrong in ((0, 0), (7, 100), (-1, 100)):
+            with pytest.raises(ConfigurationError):
+                conference.set_slot_height(leg, *wrong)

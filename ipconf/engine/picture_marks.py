@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple
 
+from .picture_sizes import VP8_HEIGHT_AT, h264_height, vp8_height
 from .rtp_wire import RtpPacket
 
 NEW_RUN_STEP = 3000
@@ -28,7 +29,7 @@ class PictureFormat(NamedTuple):
 class PictureMark:
     """One packet, as a switch sees it."""
 
-    __slots__ = ("body", "format", "key_frame", "lead", "picture_id", "run", "tl0")
+    __slots__ = ("body", "format", "height", "key_frame", "lead", "picture_id", "run", "tl0")
 
     def __init__(self, format: PictureFormat, run: int, body: bytes) -> None:
         self.format = format
@@ -37,6 +38,8 @@ class PictureMark:
         anew, or with another format."""
         self.key_frame = False
         """Whether a key frame begins here of which nothing came before: a switch may be made."""
+        self.height = 0
+        """Of a key frame: lines of its picture; 0: unknown."""
         self.body = body
         """The payload behind the ids that are rewritten, if any: what is the same for everybody."""
         self.lead = 0
@@ -166,6 +169,7 @@ class PictureMarks:
                 mark.picture_id = self._unwrap(value, mask, packet.extended)
         if first & 0x17 == 0x10 and not inter_frame:  # S=1, PID=0: a picture begins
             mark.key_frame = ahead > 0 and payload[content + 3 : content + 6] == b"\x9d\x01\x2a"
+            mark.height = vp8_height(payload[content : content + VP8_HEIGHT_AT + 2])
         return True
 
     def _unwrap(self, value: int, mask: int, extended: int) -> int:
@@ -188,7 +192,10 @@ class PictureMarks:
         if ahead <= 0 or packet.timestamp == self._key_timestamp:
             return True  # only the first packet of a key frame is one to begin with
         # Without parameter sets it has to be sure that none of them is missing.
-        if _SPS in kinds or (_IDR_SLICE in kinds and self._whole):
+        if _SPS in kinds:
+            mark.key_frame = True
+            mark.height = h264_height(_parameter_set(packet.payload))
+        elif _IDR_SLICE in kinds and self._whole:
             mark.key_frame = True
         if mark.key_frame or _IDR_SLICE in kinds:
             self._key_timestamp = packet.timestamp
@@ -228,6 +235,19 @@ def _aggregated_kinds(payload: bytes) -> tuple[int, ...] | None:
             return None
         kinds.append(payload[unit] & 0x1F)
     return tuple(kinds)
+
+
+def _parameter_set(payload: bytes) -> bytes:
+    """The SPS of a payload that has one whole: alone, or in a STAP-A; b"" for a fragment of one."""
+    kind = payload[0] & 0x1F
+    if kind == _SPS:
+        return payload
+    at = 1
+    while kind == _STAP_A and at < len(payload):
+        unit, at = at + 2, at + 2 + (payload[at] << 8 | payload[at + 1])
+        if payload[unit] & 0x1F == _SPS:
+            return payload[unit:at]
+    return b""
 
 
 _READERS: dict[str, _Reader] = {

@@ -105,6 +105,7 @@ class VideoBridge:
             for slot in view.slots:
                 slot.show(None, now)
             view.slots.clear()
+            view.heights.clear()
 
     def view_of(self, leg: CallLeg) -> LegView:
         """What a leg is shown."""

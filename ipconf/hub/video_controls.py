@@ -10,9 +10,11 @@ from .call_legs import CallLeg
 from .controls import Controls, Who
 from .legs import Leg
 from .people import Attendee
+from .state import SlotState
 from .video import VideoBridge, seen_by
 from .video_feeds import Feed
 from .video_slots import ViewSlot
+from .video_views import LegView
 
 
 class VideoControls(Controls):
@@ -38,6 +40,12 @@ class VideoControls(Controls):
         self._check(leg)
         return seen_by(self.video.views.get(leg))
 
+    def slots(self, leg: Leg) -> tuple[SlotState, ...]:
+        """The slots of a leg in the order of its media sections, and what is seen in them now."""
+        self._check(leg)
+        view = self.video.views.get(leg)
+        return tuple(slot.state() for slot in view.slots) if view is not None else ()
+
     def set_slots(self, leg: Leg, count: int | None) -> None:
         """Show a leg so many people at most; None: as many as it can take.
 
@@ -46,6 +54,22 @@ class VideoControls(Controls):
         if count is not None and count < 0:
             raise ConfigurationError(f"a leg cannot have {count} slots; give 0 or more, or None")
         self.video.view_of(self._viewer(leg)).wanted = count
+        self.video.look_again(self.now())
+
+    def set_slot_height(self, leg: Leg, slot: int, height: int | None) -> None:
+        """So many lines of a picture are of use in a leg's slot: its window is no larger.
+
+        Of who sends several sizes (simulcast) the smallest is shown that has as many; None: the
+        largest that the leg can take. InvalidStreamError for a leg without pictures,
+        ConfigurationError for a slot it has not, or a height that is none.
+        """
+        if height is not None and height < 1:
+            raise ConfigurationError(f"a slot cannot be {height} lines high; give 1 or more")
+        view = self._view_with(leg, slot)
+        if height is None:
+            view.heights.pop(slot, None)
+        else:
+            view.heights[slot] = height
         self.video.look_again(self.now())
 
     def pin(self, who: Attendee, viewer: Leg | None = None, slot: int | None = None) -> None:
@@ -58,11 +82,7 @@ class VideoControls(Controls):
             self.video.spotlight[who] = None
             self._changed(who, "pinned", True)
         else:
-            view = self.video.view_of(self._viewer(viewer))
-            if slot is not None and not 0 <= slot < len(view.slots):
-                raise ConfigurationError(
-                    f"{viewer.identity} has {len(view.slots)} slots, counted from 0: none is {slot}"
-                )
+            view = self._view_with(viewer, slot)
             for other, theirs in view.pins.items():
                 if slot is not None and theirs == slot:
                     view.pins[other] = None
@@ -90,6 +110,15 @@ class VideoControls(Controls):
         """Let a leg see its own pictures among the others', or not; InvalidStreamError as above."""
         self.video.view_of(self._viewer(leg)).sees_self = shown
         self.video.look_again(self.now())
+
+    def _view_with(self, leg: Leg, slot: int | None) -> LegView:
+        """A leg's view, which has that slot."""
+        view = self.video.view_of(self._viewer(leg))
+        if slot is not None and not 0 <= slot < len(view.slots):
+            raise ConfigurationError(
+                f"{leg.identity} has {len(view.slots)} slots, counted from 0: none is {slot}"
+            )
+        return view
 
     def _viewer(self, leg: Leg) -> CallLeg:
         self._check(leg)

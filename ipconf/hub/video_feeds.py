@@ -88,6 +88,8 @@ class Feed:
         """Whose it is, once that is known."""
         self.format: PictureFormat | None = None
         """Of the latest key frame; None before any."""
+        self.height = 0
+        """Lines of its pictures, by the latest key frame that told; 0 before any."""
         self.noted: tuple[PictureFormat | None, bool] = (None, False)
         """Its format, and whether it was barren, when it was looked at last."""
         self.shown_as: Attendee | None = None
@@ -167,6 +169,7 @@ class Feed:
             return
         if mark.key_frame:
             self.format = mark.format
+            self.height = mark.height or self.height
             self.requests.came()
             self._asked_at = math.inf
         if not self.excessive:

@@ -33,6 +33,8 @@ class LegView:
         """How many slots it wants; None: all it has."""
         self.pins: dict[Attendee, int | None] = {}
         """Who is to be seen whoever talks, in which slot or in any."""
+        self.heights: dict[int, int] = {}
+        """How many lines of a picture are of use in a slot, where the far end has told."""
         self.sees_self = False
         self.estimate = ViewerEstimate()
         self.refused: set[Feed] = set()
@@ -78,17 +80,28 @@ class LegView:
             if feed is None or feed in self._paused:
                 slot.show(None, now)
             else:
-                layers = feed.live_layers(now) or [feed]
+                layers = self._useful_layers(feed, slot.number, now)
                 best = len(layers) - 1
                 slot.show(layers[min(self._layers.get(feed, best), best)], now)
+
+    def _useful_layers(self, feed: Feed, number: int, now: float) -> list[Feed]:
+        """The layers of a head up to the first that is high enough for that slot."""
+        layers = feed.live_layers(now) or [feed]
+        wanted = self.heights.get(number)
+        if wanted is not None:
+            for count, layer in enumerate(layers, 1):
+                if layer.height >= wanted:
+                    return layers[:count]
+        return layers
 
     def afford(self, now: float) -> None:
         """Send no more pictures than the far end takes; a few times a second."""
         self._listen(now)
-        feeds = self._by_importance()
+        numbers = self._by_importance()
+        feeds = [self._places.held[number] for number in numbers]
         offers = [
-            [layer.meter.bps(now) or UNTOLD_BPS for layer in feed.live_layers(now) or (feed,)]
-            for feed in feeds
+            [layer.meter.bps(now) or UNTOLD_BPS for layer in self._useful_layers(feed, n, now)]
+            for n, feed in zip(numbers, feeds, strict=True)
         ]
         chosen = self._budget.decide(offers, self.estimate.bps(now), now)
         before = (self._layers, self._paused)
@@ -110,7 +123,8 @@ class LegView:
 
     def viewer(self, now: float) -> Viewer:
         """What it takes, for the limits of the senders."""
-        return Viewer(self.estimate.bps(now), tuple(self._by_importance()))
+        feeds = (self._places.held[number] for number in self._by_importance())
+        return Viewer(self.estimate.bps(now), tuple(feeds))
 
     def forget(self, feed: Feed, now: float) -> None:
         """A feed is no more."""
@@ -119,10 +133,11 @@ class LegView:
         for slot in self.slots:
             slot.forget(feed, now)
 
-    def _by_importance(self) -> list[Feed]:
+    def _by_importance(self) -> list[int]:
+        """The numbers of the slots that somebody has, first things first."""
         held, ranks = self._places.held, self._ranks
         numbers = sorted(held, key=lambda n: (ranks.get(held[n], Rank(Claim.IDLE)), -n))
-        return [held[number] for number in reversed(numbers)]
+        return numbers[::-1]
 
     def _listen(self, now: float) -> None:
         """Take in what the far end says it lost, once that is enough to mean something."""
