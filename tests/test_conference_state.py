@@ -282,7 +282,9 @@ async def test_a_room_in_which_nobody_talks_rests_and_wakes_up() -> None:
                 pass
         there.conference.mute(there["B"].leg, False)
         await there.hears("A", "B")
-        assert await packets_in_a_second() > 40
+        async with asyncio.timeout(10):  # a machine that is busy makes good what it missed
+            while await packets_in_a_second() <= 40:
+                pass
 
 
 @scenario()

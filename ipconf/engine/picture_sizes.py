@@ -21,7 +21,7 @@ def vp8_height(frame: bytes) -> int:
 
 
 def h264_height(sps: bytes) -> int:
-    """Lines of the pictures of a sequence parameter set (ITU-T H.264 section 7.3.2.1.1); 0: unknown.
+    """Lines of the pictures of a sequence parameter set (ITU-T H.264 section 7.3.2.1.1), or 0.
 
     `sps` is the whole unit. Never raises.
     """
