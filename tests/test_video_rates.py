@@ -12,6 +12,7 @@ from ipconf.engine.video_rates import (
     MAX_RECOVERY_S,
     MIN_ESTIMATE_BPS,
     REMB_LIFE_S,
+    ROOMY,
     RateMeter,
     RateSettings,
     SlotBudget,
@@ -237,6 +238,51 @@ def test_lower_layers_before_fewer_pictures() -> None:
     assert run.latest == (1, 0)
 
 
+class Link:
+    """A receiver whose estimate follows what it gets, as draft-ietf-rmcat-gcc-02 has it."""
+
+    def __init__(self, capacity: float) -> None:
+        self.capacity = capacity
+        self.estimate = 100 * K
+
+    def told(self, sent: float) -> float:
+        """The estimate after a further second in which so much was sent."""
+        got = min(sent, self.capacity)
+        if sent > self.capacity:
+            self.estimate = 0.85 * got
+        elif self.estimate < 1.5 * got + 10 * K:
+            self.estimate = min(1.08 * self.estimate + K, 1.5 * got + 10 * K)
+        return self.estimate
+
+
+def follow(link: Link, layers: list[float], seconds: int) -> list[int | None]:
+    """What a viewer behind that link is sent of one picture, each second."""
+    budget, sound, shown = SlotBudget(SETTINGS), 40 * K, len(layers) - 1
+    history: list[int | None] = []
+    layer: int | None = shown
+    for second in range(seconds):
+        sent = sound + (layers[layer] if layer is not None else 0.0)
+        estimate = link.told(sent)
+        for half in (0.0, 0.5):
+            (layer,) = budget.decide(
+                [layers], estimate, second + half, roomy=estimate >= ROOMY * sent
+            )
+        history.append(layer)
+    return history
+
+
+def test_a_viewer_whose_estimate_follows_what_it_is_sent_climbs_to_the_highest_layer() -> None:
+    history = follow(Link(5e6), [150 * K, 1300 * K], 60)
+    assert history[-30:] == [1] * 30
+    assert sum(old != new for old, new in pairwise(history)) <= 2
+
+
+def test_a_viewer_with_room_for_less_is_tried_now_and_then_only() -> None:
+    history = follow(Link(400 * K), [150 * K, 1300 * K], 600)
+    assert history[-1] == 0 and history.count(1) < 60 and None not in history
+    assert history.count(1) > 3, "it might have had more room by now"
+
+
 @given(
     st.lists(st.lists(st.floats(0, 1e7), min_size=1, max_size=3).map(sorted), max_size=6),
     st.lists(st.floats(0, 3e7), min_size=1, max_size=30),
@@ -290,10 +336,17 @@ def test_one_bad_viewer_cannot_ruin_it_for_others() -> None:
     assert limits([Viewer(0.0, ("a",))]) == {"a": 150 * K}
 
 
-def test_the_best_viewer_of_a_sender_with_layers_counts() -> None:
+def test_who_sends_layers_sends_all_unless_the_lowest_is_enough_for_everybody() -> None:
     viewers = [Viewer(2600 * K, ("a", "b")), Viewer(650 * K, ("a", "b"))]
     told = sender_limits(viewers, {"a"}, SETTINGS)
-    assert told == pytest.approx({"a": 900 * K, "b": 225 * K})
+    assert told == pytest.approx({"a": SETTINGS.sender_max_bps, "b": 225 * K})
+    small = [viewer._replace(small={"a", "b"}) for viewer in viewers]
+    told = sender_limits([viewers[0], small[1]], {"a"}, SETTINGS)
+    assert told["a"] == SETTINGS.sender_max_bps
+    told = sender_limits(small, {"a"}, SETTINGS)
+    assert told == pytest.approx({"a": SETTINGS.sender_floor_bps, "b": 225 * K})
+    paused = Viewer(10 * K, ("a", "b"))  # takes none of them, and wants nothing for now
+    assert sender_limits([paused, small[0]], {"a"}, SETTINGS)["a"] == SETTINGS.sender_floor_bps
 
 
 @given(

@@ -7,7 +7,7 @@ bit/s, times are seconds of the caller's clock.
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Hashable, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,6 +26,12 @@ TOLD_SHARE = 0.9
 RELAPSE_S = 10.0
 """Who has too much again so soon after being given more waits for twice as long the next time."""
 MAX_RECOVERY_S = 60.0
+RISE, RISE_S = 1.02, 1.5
+"""Who says so many times more within so many seconds, beyond `overuse_s`, has not too much yet: an
+estimate follows what is sent, by 8 % a second (draft-ietf-rmcat-gcc-02 section 5.5)."""
+ROOMY = 1.2
+"""Whose estimate is so many times what is sent may have room for any amount: receivers do not
+reckon with more than 1.5 times what they get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,7 @@ class SlotBudget:
     """
 
     __slots__ = (
+        "_best",
         "_good_since",
         "_grown_at",
         "_least",
@@ -146,18 +153,25 @@ class SlotBudget:
         self._settings = settings
         self._steps: int | None = None  # given; None: all there are
         self._over_since: float | None = None
+        self._best = 0.0  # that was available since then
         self._good_since: float | None = None
         self._least = 0.0  # that was available since then
         self._recovery_s = settings.recovery_s
         self._grown_at = -math.inf
 
     def decide(
-        self, offers: Sequence[Sequence[float]], available_bps: float, now: float
+        self,
+        offers: Sequence[Sequence[float]],
+        available_bps: float,
+        now: float,
+        *,
+        roomy: bool = False,
     ) -> tuple[int | None, ...]:
         """The layer of each picture, or None for those that are not sent.
 
         `offers` has the bit rates of the layers of each, ascending, in the order of importance; of
-        what is not measured now as it was last.
+        what is not measured now as it was last. Where `roomy` says that what is available is so
+        little only because no more is sent (`ROOMY`), one step more is tried now and then.
         """
         costs = [0.0]
         for picture, layer in _steps(offers):
@@ -165,7 +179,7 @@ class SlotBudget:
             costs.append(costs[-1] + max(offers[picture][layer] - before, 0.0))
         given = len(costs) - 1 if self._steps is None else min(self._steps, len(costs) - 1)
         given = self._shrink(costs, given, available_bps, now)
-        given = self._grow(costs, given, available_bps, now)
+        given = self._grow(costs, given, available_bps, now, roomy)
         layers: list[int | None] = [None] * len(offers)
         for number, (picture, layer) in enumerate(_steps(offers)):
             if number < given:
@@ -177,7 +191,9 @@ class SlotBudget:
             self._over_since = None
             return given
         if self._over_since is None:
-            self._over_since = now
+            self._over_since, self._best = now, available
+        elif available > self._best * RISE:
+            self._over_since, self._best = now + RISE_S, available
         if now - self._over_since < self._settings.overuse_s:
             return given
         self._over_since = None
@@ -191,13 +207,15 @@ class SlotBudget:
         self._steps = _affordable(costs, available)
         return self._steps
 
-    def _grow(self, costs: list[float], given: int, available: float, now: float) -> int:
+    def _grow(
+        self, costs: list[float], given: int, available: float, now: float, roomy: bool
+    ) -> int:
         """Give more when there has been enough room for long; all that fitted all the time."""
         if given == len(costs) - 1:
             self._good_since = None
             return given
         room = available / self._settings.headroom
-        if costs[given + 1] > room:
+        if costs[given + 1] > room and not roomy:
             self._good_since = None
             return given
         if self._good_since is None:
@@ -207,7 +225,11 @@ class SlotBudget:
             return given
         self._good_since = None
         self._grown_at = now
-        given = max(_affordable(costs, self._least), given)
+        fits = _affordable(costs, self._least)
+        if fits <= given and costs[given + 1] > room:  # nobody knows: see what becomes of it
+            fits = given + 1
+            self._over_since, self._best = now + RISE_S, available
+        given = max(fits, given)
         self._steps = given if given < len(costs) - 1 else None
         return given
 
@@ -230,6 +252,8 @@ class Viewer(NamedTuple):
     capacity_bps: float
     sources: tuple[Hashable, ...]
     """Whose, in the order of importance; also of those that it cannot be sent at the moment."""
+    small: Set[Hashable] = frozenset()
+    """Of whom the lowest layer is enough."""
 
 
 def sender_limits(
@@ -237,21 +261,24 @@ def sender_limits(
 ) -> dict[Hashable, float]:
     """What each sender that somebody wants to see is to be told (as REMB).
 
-    One in `layered` sends several layers: as much as the best viewer takes. Others as much as the
-    worst takes of them, but for those who would take less than the floor of each: they see fewer.
-    What one cannot use of its share of the room is for the others.
+    One in `layered` sends several layers, each viewer the one that fits: the most it may, because
+    nobody's estimate would ever grow to the next layer if that were not sent. But the floor if
+    the lowest layer is enough for all. Others as much as the worst viewer takes of them, but for
+    those who would take less than the floor of each: they see fewer. What one cannot use of its
+    share of the room is for the others.
     """
     limits: dict[Hashable, float] = {}
     for viewer in viewers:
         share, seen = _share(viewer, settings)
         for number, source in enumerate(viewer.sources):
-            known = limits.get(source)
+            known = limits.setdefault(source, math.nan)  # wanted, but that limits nobody
             if number >= seen:
-                limits.setdefault(source, math.nan)  # wanted, but that limits nobody
-            elif known is None or math.isnan(known):
-                limits[source] = share
+                continue
+            if source in layered:
+                wish = settings.sender_floor_bps if source in viewer.small else math.inf
+                limits[source] = wish if math.isnan(known) else max(known, wish)
             else:
-                limits[source] = max(known, share) if source in layered else min(known, share)
+                limits[source] = share if math.isnan(known) else min(known, share)
     for source, limit in limits.items():
         wish = settings.sender_floor_bps if math.isnan(limit) else limit
         limits[source] = min(wish, settings.sender_max_bps)

@@ -37,6 +37,8 @@ class CallLeg(Leg):
     ) -> None:
         super().__init__(conference, identity, name, role)
         self.call = call
+        self.one_person = False
+        """Whether who comes back on another transport is the same person, whatever their CNAME."""
         self.inlet = LegInlet(self)
         self.outlet = LegOutlet(self)
         self.video_inlet: VideoInlet | None = None
@@ -48,6 +50,11 @@ class CallLeg(Leg):
     def feeds(self) -> tuple[Feed, ...]:
         """What its far end shows: cameras and screens."""
         return () if self.video_inlet is None else tuple(self.video_inlet.feeds)
+
+    @property
+    def sound_bps(self) -> float:
+        """The bit rate of what it is sent of sound, of the last second or so."""
+        return self.call.stream(MediaType.AUDIO, Direction.CAPTURE).stats().bit_rate_bps
 
     def records(self, source: RemoteSource) -> bool:
         """Whether a terminal of this machine takes those pictures, too: a recording's, say."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..engine.places import Claim, Places, Rank
-from ..engine.video_rates import RateSettings, SlotBudget, Viewer, ViewerEstimate
+from ..engine.video_rates import ROOMY, RateSettings, SlotBudget, Viewer, ViewerEstimate
 from .stats import FeedStats, PictureStats
 from .video_feeds import Feed
 from .video_slots import ViewSlot
@@ -103,7 +103,9 @@ class LegView:
             [layer.meter.bps(now) or UNTOLD_BPS for layer in self._useful_layers(feed, n, now)]
             for n, feed in zip(numbers, feeds, strict=True)
         ]
-        chosen = self._budget.decide(offers, self.estimate.bps(now), now)
+        takes_bps = self.estimate.bps(now)
+        roomy = takes_bps >= ROOMY * self._sent_bps(now)
+        chosen = self._budget.decide(offers, takes_bps, now, roomy=roomy)
         before = (self._layers, self._paused)
         given = zip(feeds, chosen, strict=True)
         self._layers = {feed: layer for feed, layer in given if layer is not None}
@@ -123,8 +125,21 @@ class LegView:
 
     def viewer(self, now: float) -> Viewer:
         """What it takes, for the limits of the senders."""
-        feeds = (self._places.held[number] for number in self._by_importance())
-        return Viewer(self.estimate.bps(now), tuple(feeds))
+        numbers = self._by_importance()
+        feeds = tuple(self._places.held[number] for number in numbers)
+        given = zip(feeds, numbers, strict=True)
+        small = {feed for feed, number in given if self._is_small(feed, number, now)}
+        return Viewer(self.estimate.bps(now), feeds, small)
+
+    def _is_small(self, feed: Feed, number: int, now: float) -> bool:
+        """Whether the lowest layer of a head is high enough for that slot."""
+        wanted = self.heights.get(number)
+        lowest = feed.live_layers(now)[:1]
+        return wanted is not None and any(layer.height >= wanted for layer in lowest)
+
+    def _sent_bps(self, now: float) -> float:
+        """What the far end gets, sound included."""
+        return self.leg.sound_bps + sum(slot.meter.bps(now) for slot in self.slots)
 
     def forget(self, feed: Feed, now: float) -> None:
         """A feed is no more."""
