@@ -82,6 +82,15 @@ class Conference(Membership):
         """Who has the floor; in silence who had it last."""
         return self._dominant
 
+    def levels(self) -> dict[Attendee, int]:
+        """How loud those are who talk now, 0 (loudest) .. 127, in -dBov (RFC 6464)."""
+        levels: dict[Attendee, int] = {}
+        for voice in self.bridge.talking:
+            person = voice.attendee
+            if person is not None and person.present:
+                levels[person] = min(voice.level, levels.get(person, voice.level))
+        return levels
+
     def events(self, *kinds: type[E]) -> EventStream[E]:
         """The events of these classes from now on; all of this conference's when none is named."""
         return self._events.subscribe(kinds or (ConferenceEvent,))  # type: ignore[arg-type]

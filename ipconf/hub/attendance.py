@@ -111,6 +111,8 @@ class Attendance:
         for source in participant.sources:
             self.vacate(source.ssrc, leg, now)
         person = self._may_return.pop(participant, None)
+        if person is None and leg.one_person:
+            person = self._returning(leg)
         if person is None or person.leg is not leg or person.csrc in self.told:
             person = self._new(leg, participant.sources, now)
         person.joined_at, person.left_at = now, None
@@ -118,6 +120,14 @@ class Attendance:
         person.private = dict(participant.private)
         self._by_participant[participant] = person
         self._arrive(person, participant, now)
+
+    def _returning(self, leg: CallLeg) -> Attendee | None:
+        """Who timed out on a leg of one person, if that was the latest to be there."""
+        for participant, person in reversed(self._may_return.items()):
+            if person.leg is leg and not leg.attendees:
+                del self._may_return[participant]
+                return person
+        return None
 
     def _new(self, leg: Leg, sources: Iterable[RemoteSource], now: float) -> Attendee:
         csrc = choose_csrc(tuple(sources), self.told.__contains__)

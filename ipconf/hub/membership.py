@@ -100,10 +100,19 @@ class Membership(VideoControls):
 
     # -- coming and going
 
-    def add(self, call: Call, name: str = "", role: Role = Role.SPEAKER) -> CallLeg:
+    def add(
+        self,
+        call: Call,
+        name: str = "",
+        role: Role = Role.SPEAKER,
+        *,
+        one_person: bool = False,
+    ) -> CallLeg:
         """Let a call take part, connected or not; it leaves when it ends.
 
-        `name` goes before what the far end says of itself, for those that say nothing. The call
+        `name` goes before what the far end says of itself, for those that say nothing. `one_person`
+        says that there is never more than one person at the far end, who stays the same for the
+        conference over a change of transports, as a browser does not for the CNAME. The call
         gives its sound to the conference: it must have no terminals for audio of its own. Raises
         ConferenceFullError, InvalidStateError while the conference is locked or when the call is in
         one already, InvalidStreamError for another provider's call, InvalidMediaTypeError for one
@@ -117,6 +126,7 @@ class Membership(VideoControls):
         if call in self._by_call:
             raise InvalidStateError(f"{call.identity} is in {self.identity} already")
         leg = CallLeg(self._whole, call, f"leg {next(self._numbers)}", name, role)
+        leg.one_person = one_person
         self._by_call[call] = leg
         self._enter(leg)
         try:

@@ -42,6 +42,18 @@ class PersonState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlotState:
+    """One slot of a leg, and what is seen in it."""
+
+    mid: str
+    """Its media section, as the far end's description calls it (a=mid)."""
+    attendee: Attendee | None
+    """None: nobody, or somebody not known yet."""
+    content: str
+    """"slides" for a screen (RFC 4796)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConferenceState:
     """A conference at one moment."""
 

@@ -12,6 +12,7 @@ from ..engine.switching import Slot
 from ..engine.video_rates import RateMeter
 from ..errors import UsageError
 from ..terminals.packets import Outlet
+from .state import SlotState
 from .stats import SlotStats
 from .video_feeds import Feed, accepted_formats
 
@@ -57,6 +58,11 @@ class ViewSlot:
         self._told: tuple[Attendee | None, str] = (None, "")
         self._broken = False  # the far end cannot go on with what it has
         outlet.on_key_frame_request = self._asked
+
+    @property
+    def mid(self) -> str:
+        """The media section that it is, as the far end's description calls it (a=mid)."""
+        return self._outlet.mid
 
     @property
     def waits(self) -> bool:
@@ -138,6 +144,11 @@ class ViewSlot:
                 return
             if datagram is not None:
                 self._outlet.transmit(datagram, False)
+
+    def state(self) -> SlotState:
+        """What is seen in it now, as `changed` was told."""
+        attendee, content = self._told
+        return SlotState(mid=self.mid, attendee=attendee, content=content)
 
     def stats(self, now: float) -> SlotStats:
         """What it has counted."""
