@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: help demo test check bench clean
 
 help:
-	@echo "make demo    two parties call each other, live in your terminal"
+	@echo "make demo    a meeting that you join from your browser"
 	@echo "make test    run the tests"
 	@echo "make check   formatting, lint and types, as CI does"
 	@echo "make bench   measure CPU, delay and quality, against plain aiortc and Janus; takes long"

@@ -23,6 +23,7 @@ from . import (
     bench_session,
     bench_transport,
     bench_video,
+    bench_web,
 )
 from .report import Broken, Plan, Row, show, write
 from .results import write_results
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[Plan], AsyncIterator[Row]]] = {
     "rivals": bench_rivals.run,
     "quality": bench_quality.run,
     "video": bench_video.run,
+    "web": bench_web.run,
 }
 """In this order; the names are those of `--only`."""
 

@@ -1,4 +1,4 @@
-"""The command line: `ipconf demo`, `ipconf load`."""
+"""The command line: `ipconf demo`, `ipconf load`, `ipconf bridge`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from pathlib import Path
 from rich.console import Console
 
 from . import __version__
+from .bridge.command import add_bridge
 from .demo.conference.script import MAX_PARTIES
+from .demo.meeting import MEETING_PARTIES
 from .demo.show import Show, make_show
 from .demo.story import MAX_LOSS_PERCENT
+from .errors import IpconfError
 from .load.command import add_load
 
 INTERRUPTED = 130
@@ -37,6 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    console = _Console(highlight=False)
+    live = console.is_terminal and not console.is_dumb_terminal and not options.headless
+    if options.meeting or (live and options.parties is None and not options.terminal):
+        code = _meet(options, console)
+        if code is not None:
+            return code
+    options.parties = options.parties or 2
     try:
         show = make_show(
             options.parties, options.duration, options.loss, options.record, video=options.video
@@ -48,8 +58,6 @@ def _demo(options: argparse.Namespace) -> int:
     except OSError as exc:
         print(f"ipconf demo: cannot write there: {exc}", file=sys.stderr)
         return 2
-    console = _Console(highlight=False)
-    live = console.is_terminal and not console.is_dumb_terminal and not options.headless
     try:
         asyncio.run(show.play(console, live=live))
     except KeyboardInterrupt:
@@ -62,6 +70,26 @@ def _demo(options: argparse.Namespace) -> int:
     _write(options.json, show, passed)
     show.print_summary(console)
     return 0 if passed else 1
+
+
+def _meet(options: argparse.Namespace, console: Console) -> int | None:
+    """Hold the meeting for browsers; None where nobody asked for it and it cannot be held."""
+    try:
+        from .demo.meeting.run import play
+    except ModuleNotFoundError as exc:
+        if (exc.name or "").startswith("ipconf"):
+            raise
+        if not options.meeting:
+            return None
+        print("a meeting takes ipconf[web]: pip install 'ipconf[web]'", file=sys.stderr)
+        return 2
+    parties = options.parties or MEETING_PARTIES
+    work = play(console, parties, options.duration, options.record, browse=not options.headless)
+    try:
+        return asyncio.run(work)
+    except (ValueError, IpconfError) as exc:
+        print(f"ipconf demo: {exc}", file=sys.stderr)
+        return 2
 
 
 class _Console(Console):
@@ -99,9 +127,9 @@ def _parser() -> argparse.ArgumentParser:
         "they should, and every expected event came.",
     )
     demo.add_argument(
-        "--parties", type=int, default=2, metavar="N",
-        help=f"how many there are: 2 for a call, 3 to {MAX_PARTIES} for a conference "
-        "(%(default)s)",
+        "--parties", type=int, metavar="N",
+        help=f"how many there are: 2 for a call (without a browser that is so if nothing is said), "
+        f"3 to {MAX_PARTIES} for a conference; in a meeting {MEETING_PARTIES} if nothing is said",
     )  # fmt: skip
     demo.add_argument(
         "--duration", type=_number, metavar="SECONDS",
@@ -120,6 +148,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR", help="where the recordings go (recordings/ and the time)",
     )  # fmt: skip
     demo.add_argument(
+        "--meeting", action="store_true",
+        help="people talk in turns until Ctrl-C, or for the --duration, and you join them from a "
+        "browser: what `ipconf demo` alone does in a terminal, if ipconf[web] is installed",
+    )  # fmt: skip
+    demo.add_argument(
+        "--terminal", action="store_true", help="two parties, live in the terminal, and no browser"
+    )
+    demo.add_argument(
         "--headless", action="store_true", help="print events line by line, as without a terminal"
     )
     demo.add_argument(
@@ -127,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=_demo, parser=demo)
     add_load(commands)
+    add_bridge(commands)
     return parser
 
 

@@ -9,6 +9,7 @@ import pytest
 from conference_lab import Ear, meeting
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from peers import PLAIN, eventually, scenario
 
 from ipconf import CallState, NetworkImpairment, ToneTerminal
@@ -26,6 +27,7 @@ from ipconf.events import (
 from ipconf.hub.people import Attendee, Role
 from ipconf.hub.state import KEPT_DEPARTURES, Versions
 from ipconf.model import AUDIO_RATE_HZ, GoneReason, SdesType
+from ipconf.pipelines.audio_receiver import AudioReceiver
 
 
 @scenario()
@@ -198,6 +200,8 @@ async def test_misuse_is_told() -> None:
             conference.set_gain(5, leg)
         with pytest.raises(ConfigurationError, match="int16"):
             conference.announce(np.zeros(10, np.float32))  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="256 bytes"):
+            conference.add_local("\N{GRINNING FACE}" * 64)
         with pytest.raises(InvalidTerminalError, match="no terminal for sound"):
             conference.add_local("X", "microphone")  # type: ignore[arg-type]
         assert [each.identity for each in conference.legs] == [leg.identity]
@@ -316,3 +320,26 @@ async def test_of_who_never_returned_nothing_is_kept() -> None:
         assert conference._hearing.is_muted(person)
         await conference.remove(there["A"].leg)
         assert not conference._hearing.is_muted(person)
+
+
+@pytest.mark.parametrize("fault", ["raises", "is no block"])
+@scenario()
+async def test_one_persons_sound_that_fails_does_not_silence_the_others(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with meeting("ABC", PLAIN) as there:
+        await there.hear_each_other()
+        (voice,) = there["B"].leg.voices.values()
+        failing = voice._receiver  # type: ignore[attr-defined]
+        pull = AudioReceiver.pull
+
+        def pulled(receiver: AudioReceiver, now: float) -> NDArray[np.int16] | None:
+            if receiver is not failing:
+                return pull(receiver, now)
+            if fault == "raises":
+                raise ZeroDivisionError
+            return np.zeros((7, 1), np.int16)
+
+        monkeypatch.setattr(AudioReceiver, "pull", pulled)
+        await eventually(lambda: there.conference.stats().legs[1].failed == 1)
+        await there.hears("A", "BC")  # of B by a new receiver

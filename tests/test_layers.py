@@ -18,8 +18,8 @@ import ipconf
 ROOT = Path(ipconf.__file__).parent
 LAYERS = (
     {"errors", "settings", "model", "events", "tsp_data"},
-    {"engine", "participants", "private_ifaces", "event_hub", "ticker", "workers"},
-    {"codecs", "transports", "terminals", "pipelines"},
+    {"engine", "sdp", "participants", "private_ifaces", "event_hub", "ticker", "workers"},
+    {"codecs", "transports", "terminals", "pipelines", "directory"},
     {"rtp_streams", "streams", "stats", "calls"},
     {"call"},
     {"conference", "hub"},
@@ -37,6 +37,7 @@ SANS_IO = (
     "events",
     "tsp_data",
     "engine",
+    "sdp",
     "participants",
     "private_ifaces",
 )
@@ -149,6 +150,8 @@ def test_chance_in_the_engine_comes_from_outside(module: str) -> None:
         ("aioice", {"transports.ice"}),
         ("pylibsrtp", {"transports.srtp"}),
         ("rich", {"cli", "demo"}),
+        ("aiohttp", {"bridge"}),
+        ("prometheus_client", {"bridge"}),
     ],
 )
 def test_who_knows_a_library(library: str, users: set[str]) -> None:

@@ -78,6 +78,11 @@ class AudioBridge:
         """Distinct mixes of the latest tick."""
 
     @property
+    def block_samples(self) -> int:
+        """Of a block of 20 ms."""
+        return self.rate_hz * AUDIO_FRAME_SAMPLES // AUDIO_RATE_HZ
+
+    @property
     def talking(self) -> frozenset[Voice]:
         """Who was heard to talk in the latest tick."""
         return self._talking

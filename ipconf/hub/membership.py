@@ -13,6 +13,7 @@ from ..engine.reception import RemoteSource
 from ..errors import (
     ClosedError,
     ConferenceFullError,
+    ConfigurationError,
     InvalidMediaTypeError,
     InvalidStateError,
     InvalidStreamError,
@@ -32,7 +33,7 @@ from ..events import (
     TerminalEvent,
     TextReceived,
 )
-from ..model import CallState, ConferenceSettings, GoneReason, MediaType
+from ..model import MAX_SDES_BYTES, CallState, ConferenceSettings, GoneReason, MediaType
 from ..terminals.base import CaptureTerminal, Samples, Terminal
 from ..terminals.packets import Outlet
 from ..ticker import AUDIO_TICKS
@@ -116,9 +117,11 @@ class Membership(VideoControls):
         gives its sound to the conference: it must have no terminals for audio of its own. Raises
         ConferenceFullError, InvalidStateError while the conference is locked or when the call is in
         one already, InvalidStreamError for another provider's call, InvalidMediaTypeError for one
-        without audio, and InvalidTerminalError if terminals are in the way.
+        without audio, InvalidTerminalError if terminals are in the way, and ConfigurationError for a
+        name of more than 255 bytes.
         """
         self._check_room()
+        _check_name(name)
         if call not in self._provider.calls:
             raise InvalidStreamError(f"{call!r} is no open call of the conference's provider")
         if MediaType.AUDIO not in call.media_types:
@@ -142,9 +145,11 @@ class Membership(VideoControls):
     def add_local(self, name: str, *terminals: Terminal, role: Role = Role.SPEAKER) -> LocalLeg:
         """Let terminals of this machine take part as a person of that name.
 
-        Raises ConferenceFullError, InvalidStateError, and what `LocalLeg.select_terminal` raises.
+        Raises ConferenceFullError, InvalidStateError, ConfigurationError for a name of more than
+        255 bytes, and what `LocalLeg.select_terminal` raises.
         """
         self._check_room()
+        _check_name(name)
         leg = LocalLeg(self._whole, f"leg {next(self._numbers)}", name, role)
         self._enter(leg)
         self._post(LegAdded, leg=leg)
@@ -352,3 +357,13 @@ class Membership(VideoControls):
         for leg, terminal in tuple(self._announcements.items()):
             if isinstance(terminal, Utterance) and terminal.done:
                 self._drop(leg, "")
+
+
+def _check_name(name: str) -> None:
+    """ConfigurationError for one that cannot be told to others."""
+    octets = len(name.encode(errors="replace"))
+    if octets > MAX_SDES_BYTES:
+        raise ConfigurationError(
+            f"the name {name[:20]!r}... takes {octets} bytes of UTF-8; an SDES item holds "
+            f"{MAX_SDES_BYTES}"
+        )

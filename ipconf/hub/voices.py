@@ -216,6 +216,8 @@ class RemoteVoice(Voice):
         try:
             self._receiver.rate_hz = self._bridge.rate_hz
             samples = self._receiver.pull(now)
+            if samples is not None and len(samples) != self._bridge.block_samples:
+                raise MediaError(f"{len(samples)} samples are no block")
         except Exception:  # one person's sound must not silence the others
             self.failed += 1
             self.sleep()

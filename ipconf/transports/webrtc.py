@@ -113,7 +113,8 @@ class WebRtcTransport(SignalledTransport):
         if self._dtls.state != "connected":
             raise TransportError(
                 "the DTLS handshake failed; the far end's certificate does not match its "
-                "fingerprint, or the two have no cipher in common"
+                "fingerprint, has a key of a kind that is refused here (use P-256), or the two "
+                "have no cipher in common"
             )
 
     async def add_remote_candidate(self, candidate: RTCIceCandidate | None) -> None:

@@ -1,0 +1,1 @@
+"""`ipconf bridge`: rooms for browsers and for WHIP and WHEP clients, each a conference."""

@@ -1,0 +1,117 @@
+"""What a page may ask for, and what becomes of it; offers are `page_session`'s."""
+
+from __future__ import annotations
+
+from ..errors import ConfigurationError, InvalidStreamError, NoItemError
+from ..hub.people import Attendee
+from .guests import Guest
+from .page_protocol import (
+    Camera,
+    End,
+    GiveRole,
+    Hand,
+    Heights,
+    Lock,
+    Lower,
+    Microphone,
+    Moderation,
+    Mute,
+    Pin,
+    Record,
+    Remove,
+    Request,
+    Say,
+    Slots,
+    Spotlight,
+    Trickled,
+    Unpin,
+    Volume,
+)
+from .refusals import Refused
+
+
+def carry_out(request: Request, guest: Guest) -> None:
+    """Do what a guest asks for; Refused (not-allowed, no-person, ...) says why not.
+
+    Nothing is waited for: of what takes time, everybody is told when it has happened.
+    """
+    try:
+        if isinstance(request, Moderation):
+            if not guest.moderates:
+                raise Refused(403, "not-allowed", "Only moderators may do that.")
+            _moderate(request, guest)
+        else:
+            _act(request, guest)
+    except NoItemError:  # whoever it is about has just left, or we have
+        raise Refused(404, "no-person", "They are not in the room any more.") from None
+    except (ConfigurationError, InvalidStreamError) as exc:
+        raise Refused(400, "bad-request", str(exc)) from None
+
+
+def _act(request: Request, guest: Guest) -> None:
+    """For oneself."""
+    room, conference = guest.room, guest.room.conference
+    match request:
+        case Trickled(candidate=candidate, mid=mid):
+            if not guest.add_candidate(candidate, mid):
+                raise Refused(429, "too-fast", "Too many candidates wait.")
+        case Hand(raised=raised):
+            conference.raise_hand(_self(guest), raised)
+        case Say(text=text, to=to):
+            room.say(guest, text, None if to is None else room.person(to).leg)
+        case Camera(on=on):
+            guest.camera = on
+            room.told(guest, "camera", on)
+        case Microphone(on=on):
+            guest.microphone = on
+            room.told(guest, "microphone", on)
+        case Volume(person=person, gain=gain):
+            conference.set_gain(gain, room.person(person).leg, guest.leg)
+        case Pin(person=person, slot=slot):
+            conference.pin(room.person(person), guest.leg, slot)
+        case Unpin(person=person):
+            conference.unpin(room.person(person), guest.leg)
+        case Slots(count=count):
+            conference.set_slots(guest.leg, count)
+        case Heights(heights=heights):
+            there = range(len(conference.slots(guest.leg)))  # none before they are connected
+            for slot, height in zip(there, heights, strict=False):
+                conference.set_slot_height(guest.leg, slot, height)
+
+
+def _moderate(request: Moderation, guest: Guest) -> None:
+    """For all, or about others."""
+    room, conference = guest.room, guest.room.conference
+    match request:
+        case Mute(person=person, muted=muted):
+            conference.mute(room.person(person).leg, muted)
+        case Remove(person=person, reason=reason):
+            _remove(room.person(person), reason, guest)
+        case Lock(locked=locked):
+            conference.lock(locked)
+        case Record(on=on):
+            room.record(on)
+        case GiveRole(person=person):
+            conference.set_role(room.person(person).leg, request.given)
+        case Lower(person=person):
+            conference.raise_hand(room.person(person), False)
+        case Spotlight(person=person, on=on):
+            (conference.pin if on else conference.unpin)(room.person(person))
+        case End(reason=reason):
+            room.begin_to_end(reason or f"{guest.name} has ended the meeting", "ended")
+
+
+def _remove(person: Attendee, reason: str, guest: Guest) -> None:
+    room = guest.room
+    other = room.guest_on(person.leg.identity)
+    text = reason or f"{guest.name} has removed you"
+    if other is not None:
+        other.begin_to_leave(text, "removed")
+    else:
+        room.spawn(room.conference.remove(person.leg, text))
+
+
+def _self(guest: Guest) -> Attendee:
+    if guest.attendee is None:
+        raise Refused(409, "not-connected", "Wait until you are connected.")
+    return guest.attendee

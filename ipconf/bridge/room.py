@@ -1,0 +1,205 @@
+"""A room: a conference with a name, its guests, and what moderators do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from ..errors import IpconfError
+from ..events import AttendeeChanged, MessageReceived
+from ..hub.people import Attendee, Role
+from ..model import ConferenceSettings
+from .guests import Guest
+from .log import tell
+from .page_news import RoomNews
+from .refusals import Refused
+
+if TYPE_CHECKING:
+    from ..call import Call
+    from ..hub.call_legs import CallLeg
+    from ..hub.legs import Leg
+    from ..hub.recording import ConferenceRecording
+    from ..msp import MediaServiceProvider
+    from .settings import BridgeSettings, RoomSettings
+
+SPARE_LEGS = 16
+"""For recordings and announcements, which are legs as well."""
+
+
+class Room:
+    """One room; made and kept by `Rooms`."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: RoomSettings,
+        bridge: BridgeSettings,
+        msp: MediaServiceProvider,
+    ) -> None:
+        self.name = name
+        self.subject = settings.subject or name
+        self.max_guests = settings.max_guests or bridge.max_guests_per_room
+        self.bridge_settings = bridge
+        self.conference = msp.create_conference(
+            self.subject, ConferenceSettings(max_legs=self.max_guests + SPARE_LEGS)
+        )
+        self.on_guest_gone: Callable[[Guest], object] = lambda guest: None
+        self.on_ending: Callable[[], object] = lambda: None
+        """Called when it begins to end: nobody comes in any more."""
+        self.on_end: Callable[[], object] = lambda: None
+        self._guests: dict[str, Guest] = {}  # by the identity of their legs
+        self._to_record = settings.record
+        self._recording: ConferenceRecording | None = None
+        self._empty: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ending: asyncio.Task[None] | None = None
+        self.news = RoomNews(self)
+
+    def __repr__(self) -> str:
+        return f"<Room {self.name!r}, {len(self._guests)} guests>"
+
+    @property
+    def guests(self) -> tuple[Guest, ...]:
+        """Who is in it, in the order of their coming."""
+        return tuple(self._guests.values())
+
+    def guest_on(self, leg: str) -> Guest | None:
+        """The guest whose leg has that identity; None for what takes part without being one."""
+        return self._guests.get(leg)
+
+    def person(self, identity: str) -> Attendee:
+        """Who has that identity; Refused (no-person) if nobody is here who has."""
+        for person in self.conference.attendees:
+            if person.identity == identity:
+                return person
+        raise Refused(404, "no-person", "They are not in the room any more.")
+
+    # -- coming and going
+
+    def check(self, role: Role) -> None:
+        """Refused (room-full, locked) where nobody of that role can come in."""
+        if len(self._guests) >= self.max_guests:
+            raise Refused(503, "room-full", "The room is full.")
+        if self.conference.locked and role is not Role.MODERATOR:
+            raise Refused(403, "locked", "The room is locked: ask who is in it to unlock it.")
+
+    def add(self, call: Call, name: str, role: Role) -> CallLeg:
+        """A leg for a new guest's call; moderators come in where others find it locked."""
+        locked = self.conference.locked
+        self.conference.lock(False)
+        try:
+            return self.conference.add(call, name, role, one_person=True)
+        finally:
+            self.conference.lock(locked)
+
+    def admit(self, guest: Guest) -> None:
+        """A guest is there."""
+        self._guests[guest.leg.identity] = guest
+        if self._to_record:
+            self._to_record = False
+            try:
+                self.record(True)
+            except Refused as exc:
+                tell("recording failed", logging.ERROR, room=self.name, reason=str(exc.__cause__))
+
+    def forget(self, guest: Guest) -> None:
+        """A guest leaves."""
+        if self._guests.pop(guest.leg.identity, None) is guest:
+            assert guest.departure is not None
+            self.on_guest_gone(guest)
+            self.spawn(_wait(guest))
+            self.look_whether_empty()
+
+    def look_whether_empty(self) -> None:
+        """End it some time after the last guest has left."""
+        if self._empty is not None:
+            self._empty.cancel()
+            self._empty = None
+        if not self._guests and self._ending is None:
+            loop = asyncio.get_running_loop()
+            self._empty = loop.call_later(self.bridge_settings.empty_room_s, self._end_if_empty)
+
+    def _end_if_empty(self) -> None:
+        if not self._guests:
+            self.begin_to_end("nobody is here", "ended")
+
+    async def end(self, reason: str, code: str = "ended", *, again: bool = False) -> None:
+        """End it for all guests, who are told why; recordings are closed."""
+        await asyncio.shield(self.begin_to_end(reason, code, again=again))
+
+    def begin_to_end(self, reason: str, code: str, *, again: bool = False) -> asyncio.Task[None]:
+        """As `end`, without waiting."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end(reason, code, again))
+            self.on_ending()
+        return self._ending
+
+    async def _end(self, reason: str, code: str, again: bool) -> None:
+        if self._empty is not None:
+            self._empty.cancel()
+        try:
+            leaving = [guest.begin_to_leave(reason, code, again=again) for guest in self.guests]
+            await asyncio.gather(*leaving, return_exceptions=True)
+            await self.conference.end(reason)
+        finally:
+            await self.news.close()
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+            self.on_end()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run that in a task for which the end of the room waits."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- what is done in it
+
+    def told(self, guest: Guest, what: str, value: object) -> None:
+        """A guest has said something of themselves that is shown to all."""
+        if guest.attendee is not None:
+            self.conference.post(
+                AttendeeChanged, attendee=guest.attendee, changed=(what,), values={what: value}
+            )
+
+    def say(self, guest: Guest, text: str, to: Leg | None) -> None:
+        """Write something to all, or to one.
+
+        Guests are told by their pages: their calls are not sent the same words once more.
+        """
+        self.conference.post(MessageReceived, text=text, sender=guest.leg, to=to)
+
+    def record(self, on: bool) -> None:
+        """Begin to record into a new file, or end that; Refused (no-recording) where it cannot be.
+
+        The mix of all, and a mosaic of their pictures.
+        """
+        if not on:
+            if self._recording is not None:
+                self._recording.stop()
+                self._recording = None
+            return
+        directory = self.bridge_settings.recordings_dir
+        if directory is None:
+            raise Refused(403, "no-recording", "This server does not record.")
+        if self._recording is not None and self._recording in self.conference.recordings:
+            return
+        started = time.strftime("%Y-%m-%d_%H-%M-%S", time.gmtime())
+        path = directory / f"{self.name}_{started}.mkv"
+        number = 1
+        while path.exists():
+            number += 1
+            path = path.with_stem(f"{self.name}_{started}_{number}")
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._recording = self.conference.record(path)
+        except (IpconfError, OSError) as exc:
+            text = "The recording cannot be written: tell who runs the server."
+            raise Refused(500, "no-recording", text) from exc
+
+
+async def _wait(guest: Guest) -> None:
+    await guest.leave()
