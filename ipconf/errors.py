@@ -22,6 +22,7 @@ IpconfError
 │       └── TerminalInUseError
 ├── CallDeclinedError             `on_call` does not want this call
 ├── NegotiationError              the other side's description cannot be used
+├── DescriptionError              a conference's description is malformed; says in which line
 ├── TransportError                the network failed
 │   └── ConnectTimeoutError
 ├── MediaError                    a device, file or codec failed
@@ -118,6 +119,17 @@ class CallDeclinedError(IpconfError):
 
 class NegotiationError(IpconfError):
     """The other side's offer, answer or candidate cannot be used."""
+
+
+class DescriptionError(IpconfError, ValueError):
+    """The text that describes a conference is not what RFC 8866 allows; the message says where."""
+
+    def __init__(self, message: str, line_number: int | None = None, line: str = "") -> None:
+        super().__init__(message)
+        self.line_number = line_number
+        """From 1 on; None where a line is missing, or no single one is to blame."""
+        self.line = line
+        """The beginning of that line."""
 
 
 class TransportError(IpconfError, ConnectionError):
