@@ -215,7 +215,8 @@ class VideoBridge:
             view.afford(now)
         settings = self._settings
         viewers = [view.viewer(now) for view in self.views.values() if view.slots]
-        layered = {feed.head for feed in self.feeds if feed is not feed.head}
+        # Who is one of several by its rid may be the only one that comes for now.
+        layered = {feed.head for feed in self.feeds if feed is not feed.head or feed.source.rid}
         limits = sender_limits(viewers, layered, settings)
         told: dict[CallLeg, list[Feed]] = {}
         for feed in self.feeds:

@@ -23,7 +23,7 @@ export class Media {
     this.sending = { sound: null, camera: null, screen: null };
     this.failures = 0;
     this.offers = 0;
-    this.pc = null;
+    this.pc = this.before = null;
   }
 
   get working() { return this.pc?.connectionState === "connected"; }
@@ -31,7 +31,7 @@ export class Media {
   /** Make a new connection, in place of the one there was. */
   async start(iceServers = this.iceServers, slots = this.slots) {
     Object.assign(this, { iceServers, slots });
-    this.#drop();
+    this.#retire();
     this.told.state("connecting");
     const pc = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
     this.pc = pc;
@@ -78,6 +78,7 @@ export class Media {
       console.warn("The answer cannot be used:", error);
       return this.#again();
     }
+    this.#drop(this.before);
     if (pc !== this.pc) return;
     // Candidates say not which offer they belong to: none is told before the server knows that offer.
     const early = this.waiting;
@@ -129,16 +130,29 @@ export class Media {
     clearTimeout(this.timer);
   }
 
-  #drop() {
+  /** Keep what there was until the server has answered: to close it would be to leave. */
+  #retire() {
     clearTimeout(this.timer);
-    if (!this.pc) return;
-    this.pc.onicecandidate = this.pc.onconnectionstatechange = null;
-    this.pc.close();
+    if (this.pc?.remoteDescription) {
+      this.#drop(this.before);
+      this.before = this.pc;
+    } else this.#drop(this.pc);
     this.pc = null;
+    if (this.before) this.before.onicecandidate = this.before.onconnectionstatechange = null;
+  }
+
+  #drop(pc) {
+    if (!pc) return;
+    pc.onicecandidate = pc.onconnectionstatechange = null;
+    pc.close();
+    if (pc === this.before) this.before = null;
   }
 
   close() {
-    this.#drop();
+    clearTimeout(this.timer);
+    this.#drop(this.before);
+    this.#drop(this.pc);
+    this.pc = null;
   }
 }
 

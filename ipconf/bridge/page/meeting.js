@@ -13,6 +13,10 @@ import { ROLES } from "./words.js";
 
 const OWN = "own";
 const HISTORY_MS = 1500;
+const MEASURE_MS = 300;
+/** Fewer lines than pixels look sharp enough; and small changes of windows change nothing. */
+const ENOUGH = 0.75;
+const STEP = 30;
 
 export class Meeting {
   /** `told`: {render(), state(), ended(bye), panel(name), silent()} of the page around it. */
@@ -25,14 +29,14 @@ export class Meeting {
     this.streams = new Map();
     const send = (message) => this.send(message);
     const pin = (key) => this.pin(key);
-    this.tiles = new Tiles({ pin, pinned: () => this.pinned, showPeople: () => told.panel("people") });
+    this.tiles = new Tiles({ pin, pinned: () => this.pinned, showPeople: () => told.panel("people"), resized: () => this.#measure() });
     this.people = new People({ send, pin, write: (id) => (told.panel("chat"), this.chat.writeTo(id)) });
     this.chat = new Chat({ send, visible: () => !$("chat-panel").hidden && !$("panel").hidden });
     this.plots = new Plots();
     this.media = new Media((message) => this.connection?.send(message), {
       state: (state) => this.#mediaState(state),
       sound: (stream) => this.#hear(stream),
-      pictures: (streams) => ((this.streams = streams), (this.slots = []), this.render()),
+      pictures: (streams) => ((this.streams = streams), (this.slots = []), (this.toldHeights = null), this.render()),
     });
   }
 
@@ -105,6 +109,7 @@ export class Meeting {
     this.name = welcome.name;
     this.welcomedAt = performance.now();
     if (again) announce("The connection is back.");
+    this.toldHeights = null;
     if (!welcome.resumed) this.roster.clear();
     this.#useRole();
     // A guest who was found again may still have the connection; a new guest has none.
@@ -235,6 +240,20 @@ export class Meeting {
     const large = new Set(this.pinned ? [this.pinned] : screens.slice(0, 1).map((each) => each.key));
     this.tiles.render(shown.filter((each) => each.content !== "slides" || screens.includes(each)), large);
     $("alone").hidden = shown.length > 1 || !this.roster.known;
+    this.#measure();
+  }
+
+  /** Tell the server how large pictures are shown: of who sends several sizes, small ones will do. */
+  #measure() {
+    clearTimeout(this.measuring);
+    this.measuring = setTimeout(() => {
+      const heights = this.slots.map(({ person, content }) => {
+        const height = this.tiles.height(content === "slides" ? `${person}/slides` : person);
+        return height && content !== "slides" ? Math.ceil((height * ENOUGH) / STEP) * STEP : null;
+      });
+      const text = heights.join();
+      if (this.slots.length && text !== this.toldHeights && this.connection?.send({ type: "heights", heights })) this.toldHeights = text;
+    }, MEASURE_MS);
   }
 
   #self() {

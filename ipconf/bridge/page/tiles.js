@@ -18,7 +18,7 @@ export class Tiles {
     this.rest.className = "tile rest";
     this.rest.id = "rest";
     this.rest.addEventListener("click", actions.showPeople);
-    new ResizeObserver(() => this.#measure()).observe($("stage-and-grid"));
+    new ResizeObserver(() => (this.#measure(), actions.resized())).observe($("stage-and-grid"));
   }
 
   /** `shown`: [{key, person, content, stream, own}], in order; `large`: the keys on the stage. */
@@ -112,6 +112,11 @@ export class Tiles {
       bars.setAttribute("aria-label", label);
       bars.title = label;
     }
+  }
+
+  /** How many pixels high somebody's picture is shown; 0 for one that nobody sees. */
+  height(key) {
+    return (this.tiles.get(key)?.querySelector("video").clientHeight ?? 0) * devicePixelRatio;
   }
 
   talking(ids) {
