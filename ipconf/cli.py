@@ -1,4 +1,4 @@
-"""The command line: `ipconf demo`, `ipconf load`, `ipconf bridge`."""
+"""The command line: one command for each program."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from .demo.conference.script import MAX_PARTIES
 from .demo.meeting import MEETING_PARTIES
 from .demo.show import Show, make_show
 from .demo.story import MAX_LOSS_PERCENT
+from .directory.commands import add_announce, add_listen
 from .errors import IpconfError
 from .load.command import add_load
 
@@ -164,6 +165,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo, parser=demo)
     add_load(commands)
     add_bridge(commands)
+    add_announce(commands)
+    add_listen(commands)
     return parser
 
 

@@ -117,7 +117,7 @@ class Membership(VideoControls):
         gives its sound to the conference: it must have no terminals for audio of its own. Raises
         ConferenceFullError, InvalidStateError while the conference is locked or when the call is in
         one already, InvalidStreamError for another provider's call, InvalidMediaTypeError for one
-        without audio, InvalidTerminalError if terminals are in the way, and ConfigurationError for a
+        without audio, InvalidTerminalError if terminals are in the way, ConfigurationError for a
         name of more than 255 bytes.
         """
         self._check_room()
