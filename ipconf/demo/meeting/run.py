@@ -59,7 +59,8 @@ async def play(
         talkers, room = await _seat(bridge, people, stack)
         link = bridge.link(ROOM, Role.MODERATOR)
         names = ", ".join(person.name for person in people)
-        console.print(f"{names} are in the meeting. Join them from a browser on this machine:")
+        verb = "is" if parties == 1 else "are"
+        console.print(f"{names} {verb} in the meeting. Join from a browser on this machine:")
         console.print(f"\n    [bold cyan]{escape(link)}[/]\n", soft_wrap=True)
         console.print("Ctrl-C ends it." if duration_s is None else f"It lasts {duration_s:g} s.")
         if browse and _has_screen():
