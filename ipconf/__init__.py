@@ -25,13 +25,15 @@ from .model import (
     GoneReason,
     IceServer,
     Identity,
+    LoopbackMode,
     MediaType,
     SdesType,
 )
 from .msp import MediaServiceProvider
 from .participants import LocalParticipant, Participant, ParticipantStats
-from .private_ifaces import ParticipantControl, ParticipantSubStreamControl
+from .private_ifaces import MulticastControl, ParticipantControl, ParticipantSubStreamControl
 from .rtp_streams import Stream
+from .sdp import ConferenceDescription
 from .stats import CallStats, StreamStats, SubStreamStats
 from .streams.substreams import SubStream
 from .terminals.base import CaptureTerminal, RenderTerminal, Terminal
@@ -56,6 +58,7 @@ __all__ = [
     "Cause",
     "ClipPlayer",
     "Conference",
+    "ConferenceDescription",
     "ConferenceRecording",
     "ConferenceSettings",
     "Direction",
@@ -70,10 +73,12 @@ __all__ = [
     "Leg",
     "LocalLeg",
     "LocalParticipant",
+    "LoopbackMode",
     "LoopbackTsp",
     "MediaServiceProvider",
     "MediaStreamTerminal",
     "MediaType",
+    "MulticastControl",
     "NetworkImpairment",
     "NullTerminal",
     "Participant",

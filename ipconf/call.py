@@ -20,20 +20,28 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from .calls.connection import Connection
 from .calls.further import FurtherStreams
+from .calls.group import Group
 from .calls.media import CallMedia
 from .calls.signalling import Signalling
+from .engine.presence import CNAME_GRACE_S
 from .engine.reception import RemoteSource
 from .errors import (
     ClosedError,
     InvalidDirectionError,
     InvalidMediaTypeError,
+    NotSupportedError,
     TransportError,
 )
 from .event_hub import EventHub, EventStream
 from .events import CallEvent, CallStateChanged, Event, ParticipantEvent, TextReceived, TspData
-from .model import CallSettings, CallState, Direction, MediaType
-from .participants import LocalParticipant, Participant, Roster
-from .private_ifaces import InterfaceHost, ParticipantControl, ParticipantSubStreamControl
+from .model import CallSettings, CallState, Direction, LoopbackMode, MediaType
+from .participants import GROUP_CNAME_GRACE_S, LocalParticipant, Participant, Roster
+from .private_ifaces import (
+    InterfaceHost,
+    MulticastControl,
+    ParticipantControl,
+    ParticipantSubStreamControl,
+)
 from .rtp_streams import Stream
 from .stats import CallStats
 from .streams.making import make_capture_stream, make_render_stream
@@ -41,10 +49,11 @@ from .streams.selection import request, select, unselect
 from .terminals.base import Terminal
 from .terminals.registry import TerminalClass
 from .transports.base import SignalledTransport
-from .tsp_data import TspMessage, Words
+from .tsp_data import Connect, TspMessage, Words
 
 if TYPE_CHECKING:
     from .msp import MediaServiceProvider
+    from .sdp import ConferenceDescription
 
 T = TypeVar("T")
 E = TypeVar("E", bound=CallEvent)
@@ -79,13 +88,19 @@ class Call(InterfaceHost):
         settings: CallSettings,
         make_transport: Callable[[CallSettings], SignalledTransport],
         number: int,
+        group: Group | None = None,
     ) -> None:
         self.identity = f"call {number}"
         self.settings = settings
         self.media_types = tuple(media)
         self.ticker = provider.ticker
         self.local_participant = LocalParticipant(provider.identity, self._describe)
-        self.roster = Roster(self._post_participant, mixer_of=self._mixer_of)
+        self.roster = Roster(
+            self._post_participant,
+            mixer_of=self._mixer_of,
+            max_people=settings.max_people,
+            cname_grace_s=CNAME_GRACE_S if group is None else GROUP_CNAME_GRACE_S,
+        )
         self._provider = provider
         self._hub = EventHub()
         self._capture = {m: make_capture_stream(self, m) for m in self.media_types}
@@ -101,7 +116,8 @@ class Call(InterfaceHost):
             self._further,
         )
         self._connection = Connection(self, self._media)
-        self._signalling = Signalling(self, self._connection, make_transport)
+        self._group = group
+        self._signalling = Signalling(self, self._connection, make_transport, group)
         self._closing: asyncio.Task[None] | None = None
         super().__init__(
             [
@@ -110,6 +126,9 @@ class Call(InterfaceHost):
                 NetworkImpairment(self._impair),
             ]
         )
+        if group is not None:
+            control = MulticastControl(lambda: group.loopback, self._set_loopback)
+            self._offer_interface(MulticastControl, control)
         self._offer_all(provider.private_interfaces(self))
 
     def __repr__(self) -> str:
@@ -258,6 +277,26 @@ class Call(InterfaceHost):
             raise ClosedError(f"{self.identity} is closed; create a new call")
         self.tell_tsp(Words(text=text, sender=sender))
 
+    @property
+    def description(self) -> ConferenceDescription | None:
+        """The conference that the call joins; None if it is to one far end."""
+        return None if self._group is None else self._group.description
+
+    async def join(self) -> None:
+        """Take part in the conference of the description, and return once we do.
+
+        Nothing happens if we do already. NotSupportedError without a description, ClosedError when
+        the call is closed, and what `wait_connected` raises.
+        """
+        if self._group is None:
+            raise NotSupportedError(
+                f"{self.identity} has no conference to join: create it with a description, or let "
+                "a telephony service provider connect it"
+            )
+        if self.state is not CallState.CONNECTED:
+            self.receive_tsp_data(Connect())
+        await self.wait_connected()
+
     async def wait_connected(self) -> None:
         """Return once the call is connected, or raise what ended it before that.
 
@@ -355,6 +394,12 @@ class Call(InterfaceHost):
     def tell_tsp(self, message: TspMessage) -> None:
         """Give the service provider a message for the far end (MSPI: ME_TSP_DATA)."""
         self._provider.post(TspData(at=self.now(), call=self, data=message))
+
+    def _set_loopback(self, mode: LoopbackMode) -> None:
+        assert self._group is not None  # or there would be no control
+        self._group.loopback = mode
+        if mode is not LoopbackMode.FULL:
+            self._media.forget_ourselves()
 
     def _describe(self, local: LocalParticipant) -> None:
         self._media.describe(local)

@@ -22,6 +22,7 @@ from .demo.show import Show, make_show
 from .demo.story import MAX_LOSS_PERCENT
 from .directory.commands import add_announce, add_listen
 from .errors import IpconfError
+from .join.command import add_join
 from .load.command import add_load
 
 INTERRUPTED = 130
@@ -164,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=_demo, parser=demo)
     add_load(commands)
+    add_join(commands)
     add_bridge(commands)
     add_announce(commands)
     add_listen(commands)

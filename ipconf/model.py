@@ -69,6 +69,18 @@ class Cause(enum.Enum):
     MEDIA_RECOVERED = "media recovered"
 
 
+class LoopbackMode(enum.Enum):
+    """What comes back to this machine of what a call sends to a multicast group (MSPI:
+    MULTICAST_LOOPBACK_MODE)."""
+
+    NONE = "none"
+    """Nothing: neither this call nor others on this machine hear it."""
+    FULL = "full"
+    """Everything: one hears oneself, as a participant."""
+    SELECTIVE = "selective"
+    """What others on this machine send and hear, but never what one sends oneself."""
+
+
 class CallState(enum.Enum):
     """Where a call is in its life (TAPI: CALL_STATE, as far as media needs it)."""
 

@@ -10,15 +10,19 @@ from itertools import count
 from typing import Self, TypeVar
 
 from .call import Call
+from .calls.group import Group
 from .conference import Conference
 from .errors import ClosedError, ConfigurationError, InvalidMediaTypeError, InvalidStreamError
 from .event_hub import EventHub, EventStream
 from .events import AddressEvent, CallEvent, Event, NewStream
 from .model import CallSettings, Cause, ConferenceSettings, Identity, MediaType, Settings
+from .sdp import ConferenceDescription, parse_description
 from .terminals.base import Terminal
 from .terminals.registry import TerminalRegistry
 from .ticker import Ticker
-from .transports.base import SignalledTransport
+from .transports.base import GroupTransport, SignalledTransport
+from .transports.group_sockets import GroupPlace
+from .transports.multicast import MulticastTransport
 from .transports.shared_port import SharedPorts
 from .transports.udp import UdpTransport
 from .transports.webrtc import Certificates, WebRtcTransport
@@ -106,6 +110,7 @@ class MediaServiceProvider:
         self,
         media: Iterable[MediaType] = CALL_MEDIA,
         settings: CallSettings | None = None,
+        description: ConferenceDescription | str | None = None,
     ) -> Call:
         """A call with a stream each way for each medium (MSPI: CreateMSPCall).
 
@@ -113,6 +118,10 @@ class MediaServiceProvider:
         terminal is selected. Raises InvalidMediaTypeError when there is none, or one unknown,
         ConfigurationError for settings that are none, and ClosedError outside `async with`.
         `NewStream` tells the provider's listeners of each stream.
+
+        With a `description`, which may be SDP text, the call is for that conference: over plain
+        RTP, to the multicast groups that it names (`Call.join`). It has those of `media` that the
+        conference has. DescriptionError for text that is none.
         """
         if not self._open:
             raise ClosedError("use the provider inside `async with`; it is not open")
@@ -124,7 +133,12 @@ class MediaServiceProvider:
             )
         ordered = [m for m in CALL_MEDIA if m in wanted]
         chosen = _checked("settings", settings, CallSettings) or self.settings
-        call = Call(self, ordered, chosen, self.make_transport, next(self._numbers))
+        group = None
+        if description is not None:
+            group = Group(_described(description), self.make_group_transport)
+            ordered = _of_conference(group.description, ordered)
+            chosen = chosen.replace(transport="rtp", shared_port=None)
+        call = Call(self, ordered, chosen, self.make_transport, next(self._numbers), group)
         self._calls.append(call)
         for stream in call.streams:
             call.post(NewStream, stream=stream, cause=Cause.UNKNOWN)
@@ -186,6 +200,13 @@ class MediaServiceProvider:
             return UdpTransport(host, ports, mux=mux, share=share, public=public)
         return WebRtcTransport(settings, self._certificates.current(), share)
 
+    def make_group_transport(self, place: GroupPlace) -> GroupTransport:
+        """A new transport, not opened yet, for taking part in a multicast group.
+
+        Asked for once for each m-line of a description, whenever a call joins.
+        """
+        return MulticastTransport(place)
+
     def private_interfaces(self, call: Call) -> Iterable[object]:
         """Further objects that `call.query` finds, each by its class; asked for once per call.
 
@@ -224,6 +245,28 @@ async def _each(ends: Iterable[Callable[[], Awaitable[None]]]) -> None:
     for error in results:
         if error is not None:
             raise error
+
+
+def _described(description: ConferenceDescription | str) -> ConferenceDescription:
+    if isinstance(description, str):
+        return parse_description(description)
+    checked = _checked("description", description, ConferenceDescription)
+    assert checked is not None
+    return checked
+
+
+def _of_conference(
+    description: ConferenceDescription, wanted: Iterable[MediaType]
+) -> list[MediaType]:
+    """Which of these media a conference has; InvalidMediaTypeError if that is none."""
+    there = {media.medium for media in description.media}
+    media = [medium for medium in wanted if medium.value in there]
+    if not media:
+        names = ", ".join(sorted(there)) or "no media"
+        raise InvalidMediaTypeError(
+            f"the conference {description.name!r} has {names}, and nothing that the call is to have"
+        )
+    return media
 
 
 def _checked(name: str, value: S | None, kind: type[S]) -> S | None:

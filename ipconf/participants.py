@@ -15,7 +15,7 @@ from .engine.activity import Activity
 from .engine.local_participant import LocalParticipant
 from .engine.participant import Participant, ParticipantStats
 from .engine.person import Share, SourceEntry
-from .engine.presence import Post, Presence
+from .engine.presence import CNAME_GRACE_S, Post, Presence
 from .events import (
     LocalSilent,
     LocalTalking,
@@ -35,6 +35,9 @@ __all__ = ["LocalParticipant", "Participant", "ParticipantStats", "Post", "Roste
 
 MAX_PEOPLE = 512
 """People present in one call; sources of more are ignored."""
+GROUP_CNAME_GRACE_S = 3.5
+"""In a multicast group the first report, and the name, may come 3.1 s after the first sound (RFC
+3550 section 6.2: half of 5 s, times 1.5, by 1.22)."""
 SOURCES_PER_PERSON = 4
 """The table of sources holds so many times the people: sound, picture, screen, one to spare."""
 
@@ -53,14 +56,16 @@ class Roster:
         *,
         mixer_of: Callable[[RemoteSource], RemoteSource | None] = lambda source: None,
         max_people: int = MAX_PEOPLE,
+        cname_grace_s: float = CNAME_GRACE_S,
     ) -> None:
+        """A source without CNAME waits `cname_grace_s` for one, and is a person then."""
         self._post = post
         self._mixer_of = mixer_of
         self._max_entries = max_people * SOURCES_PER_PERSON
         self._too_many = 0
         self._entries: dict[RemoteSource, SourceEntry] = {}
         self._shares: dict[SubStream, Share] = {}
-        self._presence = Presence(post, self._mixer_entry, max_people)
+        self._presence = Presence(post, self._mixer_entry, max_people, cname_grace_s)
         self._activity = Activity(self._presence.refresh, self._local_changed)
 
     @property

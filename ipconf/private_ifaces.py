@@ -20,7 +20,7 @@ from .errors import (
     InvalidTerminalError,
     NoItemError,
 )
-from .model import Direction, MediaType, name_of
+from .model import Direction, LoopbackMode, MediaType, name_of
 from .participants import LocalParticipant, Participant, Roster
 
 if TYPE_CHECKING:
@@ -185,6 +185,34 @@ class ParticipantSubStreamControl:
             raise InvalidStreamError(
                 f"{name_of(substream)} is no substream of this call: take one of a stream's"
             )
+
+
+class MulticastControl:
+    """What a call does with its multicast group (MSPI: ITMulticastControl).
+
+    Only calls have it that were created with a description.
+    """
+
+    def __init__(
+        self, get: Callable[[], LoopbackMode], put: Callable[[LoopbackMode], None]
+    ) -> None:
+        self._get = get
+        self._put = put
+
+    @property
+    def loopback_mode(self) -> LoopbackMode:
+        """What this machine hears of what the call sends; NONE at first.
+
+        It may be set at any time. With FULL one hears oneself as a participant, who is gone as soon
+        as the mode is another one. ConfigurationError for what is no `LoopbackMode`.
+        """
+        return self._get()
+
+    @loopback_mode.setter
+    def loopback_mode(self, mode: LoopbackMode) -> None:
+        if not isinstance(mode, LoopbackMode):
+            raise ConfigurationError(f"{mode!r} is no LoopbackMode: give LoopbackMode.SELECTIVE")
+        self._put(mode)
 
 
 def _check_person(participant: Participant) -> None:

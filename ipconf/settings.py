@@ -63,7 +63,7 @@ def _in_words(error: ErrorDetails, known: tuple[str, ...]) -> str:
     """What is wrong with one value, or which of the `known` names is meant by one that is not."""
     where = ".".join(map(str, error["loc"]))
     if error["type"] != "extra_forbidden":
-        return f"{where}: {error['msg']}"
+        return f"{where}: {error['msg']}" if where else error["msg"]
     close = difflib.get_close_matches(where, known, 1)
     return f"there is no {where!r}: " + (
         f"do you mean {close[0]!r}" if close else f"choose from {', '.join(known)}"
@@ -200,6 +200,9 @@ class CallSettings(Settings):
     video_layers: int = Field(default=1, ge=1, le=4)
     """Sizes of one picture that may arrive at the same time (simulcast, RFC 8853), 1 to 4: at most
     so many are taken of a far end's offer. Without a conference the best of them is shown."""
+    max_people: int = Field(default=512, ge=2, le=20_000)
+    """People that a call keeps track of, and sources in each of its RTP sessions, 2 to 20 000; more
+    are ignored. Who takes part in a large multicast group sets it higher."""
     max_decoded_sources: int = Field(default=32, ge=1, le=512)
     """People of one arriving stream who are decoded at the same time, 1 to 512; of more, those who
     talk."""
@@ -217,6 +220,16 @@ class CallSettings(Settings):
     max_packets_per_s: int = Field(default=5000, ge=100, le=1_000_000)
     """Datagrams that one transport takes; what a flood brings beyond that is dropped, counted, and
     costs next to nothing. 10 Mbit/s of video are about 1 100."""
+    multicast_interface: str | None = Field(default=None, min_length=1, max_length=64)
+    """Where a call that joins a conference by its description sends to its multicast groups, and
+    listens: an interface by its name, as "eth0", or by an address that it has; None leaves it to
+    the routes of the system."""
+    multicast_ttl: int | None = Field(default=None, ge=0, le=255)
+    """Routers that what is sent to a group may pass, plus one; 0 stays on this machine. None means
+    what the description says, or 1."""
+    dscp: int | None = Field(default=None, ge=0, le=63)
+    """The mark of what is sent to a group, by which routers know what is urgent (RFC 2474); None
+    means 46 (EF) for sound and 34 (AF41) for pictures, as RFC 4594 advises."""
     loss_percent: float = Field(default=0.0, ge=0, le=100)
     """Datagrams dropped on purpose in this end's transport, both ways, for tests and demos."""
     loss_seed: int = 0

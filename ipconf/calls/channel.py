@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ..streams.render import RenderStream
 
 
+FAREWELL_LIMIT_S = 10.0
+"""So long a BYE may wait for its turn in a large group; then it is not said (RFC 3550 6.3.7)."""
 FLOOD_SLOT_S = 0.1
 """Packets are counted anew so often: bursts pass, floods do not."""
 TIMER_GRAIN_S = 0.001
@@ -266,6 +268,23 @@ class Channel:
         self.catch_up()
         now = self._loop.time()
         self._handle(self.session.leave(reason, now), now)
+
+    async def farewell(self) -> None:
+        """After `leave` and `lost`: return when the BYE, which waited for its turn, is out."""
+        self.transport.sink = self._goodbye_heard
+        deadline = self._loop.time() + FAREWELL_LIMIT_S
+        while (due := self.session.next_deadline()) <= deadline:
+            await asyncio.sleep(max(due + TIMER_GRAIN_S - self._loop.time(), 0.0))
+            for output in self.session.handle_timer(self._loop.time()):
+                self._dispatch(output, self._loop.time())
+
+    def _goodbye_heard(self, datagram: bytes, now: float, origin: Hashable = None) -> None:
+        self.session.receive(datagram, now, origin)  # of which nothing comes but our own turn
+
+    def forget_ourselves(self) -> None:
+        """What we send does not come back any more."""
+        now = self._loop.time()
+        self._handle(self.session.forget_ourselves(now), now)
 
     def lost(self, reason: GoneReason, text: str = "") -> None:
         """The transport ended: everybody on it is gone, and what still comes is ignored."""

@@ -6,7 +6,7 @@ Hanging up may happen at any time, from outside or because a transport is lost, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 from ..errors import ConnectTimeoutError, IpconfError, NegotiationError, TransportError
@@ -14,10 +14,9 @@ from ..events import CallEvent, CallStateChanged, StreamNotUsed
 from ..model import CallSettings, CallState, Cause, GoneReason, MediaType
 from ..participants import LocalParticipant
 from ..tsp_data import Disconnect, TspMessage
-from .bearers import Bearer
+from .agreement import Agreement, Carrier
 from .channel import Channel
 from .media import CallMedia
-from .negotiator import Negotiator
 
 
 class ConnectionOwner(Protocol):
@@ -44,7 +43,7 @@ class Connection:
         self.state = CallState.IDLE
         self.error: Exception | None = None
         """Why the call failed, if it did."""
-        self.negotiator: Negotiator | None = None
+        self.negotiator: Agreement | None = None
         """Whose transports are in use, or are to be."""
         self._call = call
         self._media = media
@@ -59,25 +58,25 @@ class Connection:
 
     # -- connecting
 
-    async def replace(self, negotiator: Negotiator) -> None:
+    async def replace(self, negotiator: Agreement) -> None:
         """Put new transports in the place of those there were; who was there is expected back."""
         old = self._drop(Cause.REMOTE_REQUEST, GoneReason.TIMEOUT)
         self.negotiator = negotiator
         self.set_state(CallState.CONNECTING, Cause.UNKNOWN)
         await self._shut(old, silently=True)
 
-    def expect_answer(self, negotiator: Negotiator) -> None:
+    def expect_answer(self, negotiator: Agreement) -> None:
         """Give up unless the far end answers in time."""
         limit_s = self._call.settings.connect_timeout_s
         loop = asyncio.get_running_loop()
         self._answer_due = loop.call_later(limit_s, self._unanswered, negotiator, limit_s)
 
-    def _unanswered(self, negotiator: Negotiator, limit_s: float) -> None:
+    def _unanswered(self, negotiator: Agreement, limit_s: float) -> None:
         if negotiator is self.negotiator and negotiator.awaits_answer:
             text = f"nobody answered within {limit_s:g} s; try again, or raise connect_timeout_s"
             self.spawn(self.give_up(ConnectTimeoutError(text)))
 
-    def agreed(self, negotiator: Negotiator) -> None:
+    def agreed(self, negotiator: Agreement) -> None:
         """Connect what was agreed on, and tell of the streams that are not part of it."""
         allotment = self._media.allot(negotiator)
         refused = {line.medium: line.reason for line in reversed(negotiator.refused)}
@@ -90,7 +89,7 @@ class Connection:
         self._stop_waiting()
         self._connecting = self.spawn(self._connect(negotiator))
 
-    async def _connect(self, negotiator: Negotiator) -> None:
+    async def _connect(self, negotiator: Agreement) -> None:
         try:
             await negotiator.connect(self._connected)
         except Exception as exc:
@@ -99,7 +98,7 @@ class Connection:
         else:
             self.set_state(CallState.CONNECTED, Cause.UNKNOWN)
 
-    def _connected(self, bearer: Bearer) -> None:
+    def _connected(self, bearer: Carrier) -> None:
         assert self.negotiator is not None  # a bearer has no other maker
         call = self._call
         self._media.add(
@@ -123,13 +122,13 @@ class Connection:
     ) -> None:
         """Say BYE with `reason`, take everything down, and tell why: its cause and error."""
         gone = GoneReason.TIMEOUT if cause is Cause.MEDIA_TIMEOUT else GoneReason.CLOSED
-        self._media.leave(reason)
+        waiting = self._media.leave(reason)
         old = self._drop(cause, gone)
         # Before anything is awaited: what comes in meanwhile finds a call that is disconnected.
         self.set_state(CallState.DISCONNECTED, cause, error)
         if tell is not None:
             self._call.tell_tsp(tell)  # after the BYE, which tells more
-        await self._shut(old, silently=False)
+        await self._shut(old, silently=False, waiting=waiting)
 
     async def dismissed(self, reason: str) -> None:
         """The far end has hung up, and says why."""
@@ -171,17 +170,19 @@ class Connection:
         while self._tasks:
             await asyncio.wait(tuple(self._tasks))
 
-    def _drop(self, cause: Cause, gone: GoneReason) -> Negotiator | None:
+    def _drop(self, cause: Cause, gone: GoneReason) -> Agreement | None:
         """End what carries media now; returns the negotiator whose transports are to be shut."""
         self._stop_waiting()
         self._media.drop(cause, gone)
         negotiator, self.negotiator = self.negotiator, None
         return negotiator
 
-    async def _shut(self, negotiator: Negotiator | None, *, silently: bool) -> None:
+    async def _shut(
+        self, negotiator: Agreement | None, *, silently: bool, waiting: Sequence[Channel] = ()
+    ) -> None:
         if negotiator is not None:
             # On its own, so that whoever is cancelled while waiting for it leaves no socket open.
-            await asyncio.wait([self.spawn(negotiator.close(silently=silently))])
+            await asyncio.wait([self.spawn(_close(negotiator, silently, waiting))])
 
     # -- small things
 
@@ -208,6 +209,12 @@ class Connection:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+async def _close(negotiator: Agreement, silently: bool, waiting: Sequence[Channel]) -> None:
+    """Close its transports, once the BYEs are out that wait for their turn."""
+    await asyncio.gather(*(channel.farewell() for channel in waiting))
+    await negotiator.close(silently=silently)
 
 
 async def end_task(task: asyncio.Task[None] | None) -> None:

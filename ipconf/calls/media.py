@@ -17,13 +17,10 @@ from ..stats import CallStats, call_stats
 from ..streams.capture import CaptureStream
 from ..streams.render import RenderStream
 from ..ticker import Ticker
-from .bearers import Bearer
+from .agreement import Agreement, Carrier
 from .channel import Channel
-from .negotiator import Negotiator
 from .sections import Allotment
 
-WEBRTC_RTCP_INTERVAL_S = 1.0
-PLAIN_RTCP_INTERVAL_S = 5.0
 ROSTER_CHECK_TICKS = 10
 """The roster's timers are looked at every 100 ms."""
 MEASURE_TICKS = 100
@@ -65,7 +62,7 @@ class CallMedia:
         """All streams, sent ones first."""
         return (*self._capture.values(), *self._further, *self._render.values())
 
-    def allot(self, negotiator: Negotiator) -> Allotment:
+    def allot(self, negotiator: Agreement) -> Allotment:
         """Find out which stream has which of the sections that were agreed on."""
         lines = [line for bearer in negotiator.bearers for line in bearer.lines]
         self._allotment = allotment = Allotment(
@@ -75,8 +72,8 @@ class CallMedia:
 
     def add(
         self,
-        bearer: Bearer,
-        negotiator: Negotiator,
+        bearer: Carrier,
+        negotiator: Agreement,
         settings: CallSettings,
         local: LocalParticipant,
         lost: Callable[[Channel, GoneReason], None],
@@ -104,13 +101,12 @@ class CallMedia:
 
     def _session_config(
         self,
-        bearer: Bearer,
-        negotiator: Negotiator,
+        bearer: Carrier,
+        negotiator: Agreement,
         settings: CallSettings,
         local: LocalParticipant,
     ) -> SessionConfig:
-        webrtc = settings.transport == "webrtc"
-        default_interval_s = WEBRTC_RTCP_INTERVAL_S if webrtc else PLAIN_RTCP_INTERVAL_S
+        terms = negotiator.terms(bearer)
         return SessionConfig(
             sections=tuple(
                 Section(
@@ -131,20 +127,28 @@ class CallMedia:
             ),
             identity=local.items,
             private=local.private,
-            bandwidth_bps=settings.session_bandwidth_bps,
-            min_interval_s=settings.rtcp_min_interval_s or default_interval_s,
+            bandwidth_bps=terms.bandwidth_bps,
+            min_interval_s=terms.min_interval_s,
             member_timeout_s=settings.member_timeout_s,
-            unicast=True,
-            one_person=webrtc,
-            single_chunk_sdes=webrtc,  # plain aiortc, which needs it, speaks nothing else
-            reduced_size=negotiator.reduced_size,
+            unicast=terms.unicast,
+            one_person=terms.one_person,
+            single_chunk_sdes=terms.single_chunk_sdes,
+            reduced_size=terms.reduced_size,
             unix_offset_s=self._unix_offset_s,
+            max_sources=terms.max_sources,
+            own_origin=terms.own_origin,
         )
 
-    def leave(self, reason: str) -> None:
-        """Say BYE on every channel."""
+    def leave(self, reason: str) -> list[Channel]:
+        """Say BYE on every channel; those are returned on which it has to wait for its turn."""
         for channel in self._channels:
             channel.leave(reason)
+        return [channel for channel in self._channels if not channel.session.left]
+
+    def forget_ourselves(self) -> None:
+        """What we send does not come back any more."""
+        for channel in self._channels:
+            channel.forget_ourselves()
 
     def stats(self, state: CallState) -> CallStats:
         """A snapshot; when nothing is connected any more, that of the end."""

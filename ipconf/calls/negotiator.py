@@ -30,10 +30,13 @@ from ..transports.negotiation import (
 from ..transports.reading import read_candidate, read_description
 from ..transports.roles import offer_role
 from ..transports.simulcast import simulcasts_of
+from .agreement import SessionTerms
 from .bearers import Bearer, Bearers, TransportFactory
 from .lines import Formats, OurLines
 from .sections import slides_answered
 
+WEBRTC_RTCP_INTERVAL_S = 1.0
+PLAIN_RTCP_INTERVAL_S = 5.0
 MAX_EARLY_CANDIDATES = 100
 """Trickled candidates kept until the description they belong to has come."""
 
@@ -192,6 +195,20 @@ class Negotiator:
                 for line in self.refused
             )
             raise NegotiationError(f"nothing in the far end's description can be used: {reasons}")
+
+    def terms(self, carrier: Bearer) -> SessionTerms:
+        """What holds for the RTP session on each of `bearers`."""
+        settings, webrtc = self._settings, self._webrtc
+        default_interval_s = WEBRTC_RTCP_INTERVAL_S if webrtc else PLAIN_RTCP_INTERVAL_S
+        return SessionTerms(
+            bandwidth_bps=settings.session_bandwidth_bps,
+            min_interval_s=settings.rtcp_min_interval_s or default_interval_s,
+            unicast=True,
+            one_person=webrtc,
+            single_chunk_sdes=webrtc,  # plain aiortc, which needs it, speaks nothing else
+            reduced_size=self.reduced_size,
+            max_sources=settings.max_people,
+        )
 
     def impair(self, percent: float, seed: int) -> None:
         """Lose that share of the datagrams of every transport from now on; 0 heals them."""

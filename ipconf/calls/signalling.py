@@ -14,11 +14,18 @@ from functools import partial
 from typing import Any
 
 from ..codecs.registry import offered_formats
-from ..errors import ConfigurationError, InvalidStateError, NegotiationError
+from ..errors import (
+    ConfigurationError,
+    InvalidStateError,
+    NegotiationError,
+    NotSupportedError,
+)
 from ..model import CallSettings, CallState, Cause
 from ..transports.base import SignalledTransport
 from ..tsp_data import Candidate, Connect, Description, Disconnect, TspMessage
 from .connection import Connection, ConnectionOwner, end_task
+from .group import Group
+from .lines import Formats
 from .negotiator import Negotiator, session_id_of
 
 MAX_WAITING_MESSAGES = 256
@@ -35,7 +42,10 @@ class Signalling:
         call: ConnectionOwner,
         connection: Connection,
         make_transport: Callable[[CallSettings], SignalledTransport],
+        group: Group | None = None,
     ) -> None:
+        """With a `group` the call joins that one, and there is nobody to negotiate with."""
+        self._group = group
         self.ignored_answers = 0
         """Answers to offers that had been superseded, or that nobody made."""
         self._call = call
@@ -49,12 +59,19 @@ class Signalling:
     def receive(self, message: TspMessage) -> None:
         """Take a message; InvalidStateError when too many wait already.
 
+        NotSupportedError for descriptions and candidates of a call that joins a group.
+
         A Disconnect gets in all the same: it ends what those that wait would have begun, so that
         they need not be looked at any more. ConfigurationError for what is no message.
         """
         if not isinstance(message, MESSAGES):
             raise ConfigurationError(
                 f"{message!r} is no message for a call: give one of those in ipconf.tsp_data"
+            )
+        if self._group is not None and isinstance(message, Description | Candidate):
+            raise NotSupportedError(
+                f"{self._call.identity} joins a conference by its description and takes no offers, "
+                "answers or candidates; create a call without description for them"
             )
         if len(self._inbox) >= MAX_WAITING_MESSAGES:
             if not isinstance(message, Disconnect):
@@ -81,16 +98,14 @@ class Signalling:
         try:
             match message:
                 case Connect():
-                    await self._offer()
+                    await (self._offer() if self._group is None else self._join(self._group))
                 case Description(type="offer"):
                     await self._answer(message.sdp)
                 case Description():
                     self._accept(message)
                 case Candidate():
-                    if self._connection.negotiator is not None:
-                        await self._connection.negotiator.add_candidate(
-                            message.candidate, message.mid
-                        )
+                    if (negotiator := self._negotiator) is not None:
+                        await negotiator.add_candidate(message.candidate, message.mid)
                 case Disconnect():
                     await self._stop()
                     await self._connection.dismissed(message.reason)
@@ -98,6 +113,18 @@ class Signalling:
             await self._connection.give_up(exc)
 
     # -- negotiating
+
+    @property
+    def _negotiator(self) -> Negotiator | None:
+        """Who negotiates with a far end, or has done so."""
+        negotiator = self._connection.negotiator
+        return negotiator if isinstance(negotiator, Negotiator) else None
+
+    async def _join(self, group: Group) -> None:
+        await self._stop()
+        negotiator = group.negotiator(self._formats(), self._call.settings)
+        await self._connection.replace(negotiator)
+        self._connection.agreed(negotiator)
 
     async def _offer(self) -> None:
         await self._stop()
@@ -108,7 +135,7 @@ class Signalling:
         self._call.tell_tsp(Description(type="offer", sdp=sdp))
 
     async def _answer(self, sdp: str) -> None:
-        connection, pending = self._connection, self._connection.negotiator
+        connection, pending = self._connection, self._negotiator
         if pending is not None and pending.awaits_answer and not pending.yields_to(sdp):
             return  # both ends have offered at once: the far end answers ours
         negotiator = self._new_negotiator()
@@ -125,7 +152,7 @@ class Signalling:
         connection.agreed(negotiator)
 
     def _accept(self, message: Description) -> None:
-        negotiator = self._connection.negotiator
+        negotiator = self._negotiator
         if negotiator is None or not negotiator.awaits_answer:
             self.ignored_answers += 1
             return
@@ -137,10 +164,13 @@ class Signalling:
 
     def _new_negotiator(self) -> Negotiator:
         call = self._call
-        formats = {m: offered_formats(m, call.settings) for m in call.media_types}
         make = partial(self._make_transport, call.settings)
         cname = call.local_participant.identity
-        return Negotiator(formats, call.settings, make, cname, call.further_streams)
+        return Negotiator(self._formats(), call.settings, make, cname, call.further_streams)
+
+    def _formats(self) -> Formats:
+        call = self._call
+        return {m: offered_formats(m, call.settings) for m in call.media_types}
 
     async def _prepare(self, negotiator: Negotiator, work: Coroutine[Any, Any, str]) -> str:
         """Let a negotiator that is not in use yet work; without success it leaves no socket."""

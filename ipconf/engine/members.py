@@ -186,6 +186,11 @@ class Members:
             for person in [s for s in self.sources.values() if s.mixer is source]:
                 self.remove(person, reason, text, now, outputs)
 
+    def forget_ourselves(self, now: float, outputs: list[Output]) -> None:
+        """Our own packets come back no more: we are no sources of ourselves."""
+        for source in [s for s in self.sources.values() if s.ssrc in self._local.by_ssrc]:
+            self.remove(source, GoneReason.CLOSED, "", now, outputs)
+
     def timeout_s(self) -> float:
         """Silence after which a source is gone, in seconds (section 6.3.5)."""
         fixed = self._fixed_timeout_s

@@ -66,6 +66,7 @@ class Presence:
         post: Post,
         mixer_of: Callable[[RemoteSource], SourceEntry | None],
         max_people: int,
+        grace_s: float = CNAME_GRACE_S,
     ) -> None:
         self.present: dict[Person, None] = {}
         self.by_cname: dict[str, Person] = {}
@@ -74,6 +75,7 @@ class Presence:
         self._post = post
         self._mixer_of = mixer_of
         self._max_people = max_people
+        self._grace_s = grace_s
         self._undecided: dict[SourceEntry, None] = {}  # in the order of their deadlines
         self._news = News(self._post_news)
 
@@ -86,7 +88,7 @@ class Presence:
         if cname:
             self._place(entry, cname, now)
         else:
-            entry.decide_at = now + CNAME_GRACE_S
+            entry.decide_at = now + self._grace_s
             self._undecided[entry] = None
         return True
 

@@ -75,7 +75,7 @@ class RtcpReceiver:
             return None
         parts.stats.rtcp_received += 1
         parts.stats.malformed_rtcp += malformed
-        if datagram in parts.reporter.recent:
+        if datagram in parts.reporter.recent and not parts.is_own(origin):
             parts.stats.own_ssrc += 1
             return None
         return Compound(packets, now, origin)
@@ -160,7 +160,7 @@ class RtcpReceiver:
     def _may_join(self, ssrc: int, compound: Compound) -> bool:
         # Whether an SSRC that is no source may become one.
         parts = self._parts
-        if ssrc in parts.local.by_ssrc:
+        if ssrc in parts.local.by_ssrc and not parts.is_own(compound.origin):
             if compound.cname(ssrc) == parts.sdes.cname:
                 parts.stats.own_ssrc += 1
                 return False
@@ -220,7 +220,7 @@ class RtcpReceiver:
 
     def _say_goodbye(self, ssrc: int, reason: str, compound: Compound) -> None:
         parts = self._parts
-        if ssrc in parts.local.by_ssrc:
+        if ssrc in parts.local.by_ssrc and not parts.is_own(compound.origin):
             parts.stats.own_ssrc += 1
             return
         parts.probation.discard(ssrc)

@@ -28,7 +28,7 @@ class RtpReceiver:
         parts = self._parts
         outputs: list[Output] = []
         local = parts.local.by_ssrc.get(packet.ssrc)
-        if local is not None:
+        if local is not None and not parts.is_own(origin):
             if local.is_echo(packet):
                 parts.stats.own_ssrc += 1
                 return outputs

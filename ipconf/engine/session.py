@@ -124,6 +124,12 @@ class RtpSession:
             self._parts.timer.bye_heard(len(datagram) + LOWER_LAYER_OCTETS)
         return ()
 
+    def forget_ourselves(self, now: float) -> list[Output]:
+        """What we send does not come back any more (`SessionConfig.own_origin`)."""
+        outputs: list[Output] = []
+        self._parts.members.forget_ourselves(now, outputs)
+        return outputs
+
     # -- out --------------------------------------------------------------------------------
 
     def send(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields
 
 from ..model import MediaType, SdesType
@@ -83,6 +83,9 @@ class SessionConfig:
     unix_offset_s: float = 0.0
     """Unix time is `now` plus this."""
     max_sources: int = MAX_SOURCES
+    own_origin: Hashable = None
+    """Where our own packets come from when a group brings them back. They make us a source like the
+    others then, which no loop is (RFC 3550 section 8.2). None: nothing comes back on purpose."""
 
 
 @dataclass(slots=True)

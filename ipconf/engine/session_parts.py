@@ -61,6 +61,10 @@ class SessionParts:
         )
         self.early = EarlyFeedback(self.timer, rng, now)
 
+    def is_own(self, origin: Hashable) -> bool:
+        """Whether what comes from there is ours, and wanted back."""
+        return origin is not None and origin == self.config.own_origin
+
     def resolve_conflict(
         self, ssrc: int, origin: Hashable, now: float, outputs: list[Output]
     ) -> bool:

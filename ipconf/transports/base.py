@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ..model import GoneReason
+from ..model import GoneReason, LoopbackMode
 
 if TYPE_CHECKING:
     from aiortc import RTCDtlsParameters, RTCIceCandidate, RTCIceParameters
@@ -126,6 +126,28 @@ class RtpTransport(ABC):
             return False
         self.counters.dropped_on_purpose += 1
         return True
+
+
+class GroupTransport(RtpTransport):
+    """A transport to everybody in a group, and from them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own: Hashable = None
+        """The origin of what this end sends, where it comes back; known once it is open."""
+
+    @property
+    @abstractmethod
+    def loopback(self) -> LoopbackMode:
+        """What of all that is sent here this machine hears."""
+
+    @loopback.setter
+    @abstractmethod
+    def loopback(self, mode: LoopbackMode) -> None: ...
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Join the group; then `state` is CONNECTED. TransportError says why that cannot be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,13 @@ def common_formats(
 
     A format of theirs is matched once. What is left of ours is not part of the call.
     """
-    theirs = formats_of(media)
+    return in_common(formats_of(media), ours, answering)
+
+
+def in_common(
+    theirs: tuple[PayloadFormat, ...], ours: tuple[PayloadFormat, ...], answering: bool
+) -> CommonFormats:
+    """The same for formats that somebody has read already."""
     matches = _matches(ours, theirs, answering)
     receive: list[PayloadFormat] = []
     send: list[PayloadFormat] = []

@@ -6,29 +6,23 @@ the ports can send to them: use it where the network is trusted, or for peers th
 
 import asyncio
 import ipaddress
-from collections.abc import Callable
-from functools import partial
 
 from aiortc.sdp import MediaDescription
 
-from ..engine.rtp_wire import is_rtcp
-from ..engine.skimming import Timed
 from ..errors import InvalidStateError, NegotiationError
-from .backlog import Backlog
 from .base import PlainLine, SignalledTransport, TransportState
 from .binding import bind_ports
-from .ports import Address, Port, open_port
+from .plain import PlainTransport
+from .ports import open_port
 from .shared_port import Share, taken
 
 
-class UdpTransport(SignalledTransport):
+class UdpTransport(PlainTransport, SignalledTransport):
     """A pair of UDP ports on `host`, or with `mux` one port for both, towards one far end.
 
     With `share` it is a part of a port that other calls use, too; RTP and RTCP must share it then.
     The far end is told `public` where it cannot send to `host` itself.
     """
-
-    _time: Callable[[], float]  # of the loop, since `open`
 
     def __init__(
         self,
@@ -47,10 +41,6 @@ class UdpTransport(SignalledTransport):
         self.local_rtcp: tuple[str, int] | None = None
         self._share = share
         self._port_range = port_range
-        self._remote: Address | None = None
-        self._remote_rtcp: Address | None = None
-        self._ports: list[Port] = []
-        self._backlog: Backlog | None = None
 
     async def open(self, *, offering: bool = True) -> None:
         self._time = asyncio.get_running_loop().time
@@ -116,68 +106,3 @@ class UdpTransport(SignalledTransport):
             )
         if not 0 < port < 1 << 16:
             raise NegotiationError(f"the far end's port {port} is not in 1..65535")
-
-    def send(self, datagram: bytes) -> None:
-        if is_rtcp(datagram):
-            self._send(datagram, -1, self._remote_rtcp)
-        else:
-            self._send(datagram, 0, self._remote)
-
-    def send_rtp(self, datagram: bytes) -> None:
-        self._send(datagram, 0, self._remote)
-
-    def _send(self, datagram: bytes, port: int, address: Address | None) -> None:
-        counters, ports = self.counters, self._ports
-        if address is None or not ports:
-            counters.unsent += 1
-        elif (self.loss is not None and self._lost()) or ports[port].sendto(datagram, address):
-            counters.sent += 1
-            counters.sent_bytes += len(datagram)
-        else:
-            counters.unsent += 1
-
-    def hold(self, backlog: Backlog | None) -> None:
-        self._backlog = backlog
-        if backlog is not None:
-            backlog.deliver = partial(self._waited, backlog)
-        if self._ports:
-            self._ports[0].backlog = backlog
-
-    def _waited(self, backlog: Backlog, run: list[Timed], addr: Address | None) -> None:
-        counters = self.counters
-        if self.loss is not None:
-            run = [timed for timed in run if not self._lost()]
-        if run:
-            counters.received += len(run)
-            counters.received_bytes += sum([len(data) for data, _ in run])
-            backlog.take(run, addr[:2] if addr else None)
-
-    def _rtcp_arrived(self, data: bytes, addr: Address) -> None:
-        """What comes to a port of its own, behind the media that waits."""
-        if self._backlog is not None:
-            self._backlog.release()
-        self._arrived(data, addr)
-
-    def _arrived(self, data: bytes, addr: Address) -> None:
-        if self.loss is not None and self._lost():
-            return
-        counters, size = self.counters, len(data)
-        if size < 2 or not 127 < data[0] < 192:
-            if size:
-                counters.unknown += 1
-            else:
-                counters.empty += 1
-            return
-        counters.received += 1
-        counters.received_bytes += size
-        if len(addr) > 2:  # of IPv6, which adds flow and scope
-            addr = addr[:2]
-        self.sink(data, self._time(), addr)
-
-    async def close(self) -> None:
-        self.state = TransportState.CLOSED
-        ports, self._ports = self._ports, []
-        for port in ports:
-            port.close()
-        for port in ports:
-            await port.gone

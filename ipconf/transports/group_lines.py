@@ -1,0 +1,206 @@
+"""What of a conference's description somebody who joins can use, m-line by m-line. Sans-IO.
+
+Nobody answers: what the description says holds for all. Its first format that we have is what we
+send, and anybody may send any of them (RFC 8866 section 5.14).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from aiortc.sdp import MediaDescription
+
+from ..engine.rtp_wire import MID_URI
+from ..engine.session_config import PayloadFormat
+from ..model import CallSettings, MediaType
+from ..sdp import ConferenceDescription, Connection, Media
+from .audio_lines import PACKET_TIMES
+from .formats import CommonFormats, in_common
+from .group_sockets import DEFAULT_TTL, GroupPlace
+from .negotiation import EXTENSIONS, MAX_EXTENSION_ID, TOO_MANY, Agreed, Formats, Refused
+from .reading import USABLE_PAYLOAD_TYPES
+
+DSCP = {MediaType.AUDIO: 46, MediaType.VIDEO: 34}
+"""Expedited forwarding (RFC 3246) for sound, AF41 (RFC 2597) for pictures, as RFC 4594 advises."""
+PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
+GROUP_FEEDBACK = frozenset({"nack pli", "ccm fir"})
+"""What one member may ask for of all: key frames. Repeats and limits would be everybody's."""
+
+_EXTENSION = re.compile(r"([0-9]{1,5})(?:/\w+)?\s+(\S+)(?:\s.*)?")
+_PACKET_TIME = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,6})?")
+
+
+class _Unusable(Exception):
+    """Why a line cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLine:
+    """An m-line that we take part in."""
+
+    agreed: Agreed
+    place: GroupPlace
+    bandwidth_bps: int | None
+    """Of the line, or else of the session (b=)."""
+
+    @property
+    def is_group(self) -> bool:
+        """Whether its address is a multicast group's, and not one far end's."""
+        return self.place.group.is_multicast
+
+
+def agree_on_description(
+    description: ConferenceDescription, formats: Formats, settings: CallSettings
+) -> list[GroupLine | Refused]:
+    """Go through the lines: the first one of sound that can be used is, and `video_sections` ones
+    of video.
+    """
+    limits = {MediaType.AUDIO: 1, MediaType.VIDEO: settings.video_sections}
+    lines: list[GroupLine | Refused] = []
+    taken: Counter[MediaType] = Counter()
+    for index, media in enumerate(description.media):
+        known = media.medium in ("audio", "video")
+        medium = MediaType(media.medium) if known else None
+        try:
+            if medium is None:
+                raise _Unusable(f"{media.medium} is not supported")
+            line = _line(index, media, medium, description, formats, settings)
+            if taken[medium] >= limits[medium]:
+                raise _Unusable(TOO_MANY[medium])
+        except _Unusable as exc:
+            lines.append(Refused(index, medium, str(exc)))
+        else:
+            taken[line.agreed.medium] += 1
+            lines.append(line)
+    return lines
+
+
+def _line(
+    index: int,
+    media: Media,
+    medium: MediaType,
+    description: ConferenceDescription,
+    formats: Formats,
+    settings: CallSettings,
+) -> GroupLine:
+    if medium not in formats:
+        raise _Unusable(f"the call was created without {medium.value}")
+    _check(media, description)
+    place = _place(media, medium, description, settings)
+    common = _common(media, formats[medium])
+    if common.send is None:
+        known = ", ".join(f.name for f in media.payload_formats) or "none that is known here"
+        raise _Unusable(f"no codec in common; the description has {known}")
+    direction = description.direction_of(media)
+    line = MediaDescription(medium.value, media.port, media.protocol, list(media.formats))
+    agreed = Agreed(
+        index=index,
+        mid=str(index),
+        medium=medium,
+        receive=common.receive,
+        send=common.send,
+        riding=common.riding,
+        sends=direction in ("sendrecv", "sendonly"),
+        receives=direction in ("sendrecv", "recvonly"),
+        extensions=_extensions(media, medium),
+        ssrcs={},
+        repair={},
+        media=line,
+        transport=line,
+        content=next(iter(media.values("content")), ""),
+        sendable=common.sendable,
+    )
+    return GroupLine(agreed, place, media.bandwidth_bps or description.bandwidth_bps)
+
+
+def _check(media: Media, description: ConferenceDescription) -> None:
+    if not media.port:
+        raise _Unusable("its port is 0: the conference does not use it")
+    if media.protocol not in PROTOCOLS:
+        raise _Unusable(f"its protocol is {media.protocol}; here is {' and '.join(PROTOCOLS)}")
+    if any(part.key is not None or part.has("crypto") for part in (media, description)):
+        raise _Unusable("it is encrypted (k= or a=crypto), which is not understood here")
+    if not media.rtcp_port:
+        raise _Unusable(f"port {media.port} leaves no port for RTCP")
+
+
+def _place(
+    media: Media, medium: MediaType, description: ConferenceDescription, settings: CallSettings
+) -> GroupPlace:
+    connection: Connection = description.connections_of(media)[0]  # of layers the first one
+    address = connection.ip
+    if address is None:
+        raise _Unusable(f"its address is the name {connection.address}; write the address itself")
+    if address.is_unspecified:
+        raise _Unusable(f"nobody is at {address}")
+    ttl = connection.ttl if settings.multicast_ttl is None else settings.multicast_ttl
+    return GroupPlace(
+        group=address,
+        port=media.port,
+        rtcp_port=media.rtcp_port,
+        interface=settings.multicast_interface,
+        ttl=DEFAULT_TTL if ttl is None else ttl,
+        sources=_sources(address, media, description),
+        dscp=DSCP[medium] if settings.dscp is None else settings.dscp,
+    )
+
+
+def _sources(
+    group: IPv4Address | IPv6Address, media: Media, description: ConferenceDescription
+) -> tuple[IPv4Address | IPv6Address, ...]:
+    """Who alone may send to the group (a=source-filter, RFC 4570); () is anybody."""
+    found: list[IPv4Address | IPv6Address] = []
+    for value in (*media.values("source-filter"), *description.values("source-filter")):
+        words = value.split()
+        if words[:1] != ["incl"] or len(words) < 5 or words[3] not in ("*", str(group)):
+            continue
+        try:
+            found += [a for a in map(ip_address, words[4:]) if a.version == group.version]
+        except ValueError:
+            raise _Unusable(
+                f"its senders (a=source-filter:{value[:80]}) are no addresses"
+            ) from None
+    return tuple(dict.fromkeys(found))
+
+
+def _common(media: Media, ours: tuple[PayloadFormat, ...]) -> CommonFormats:
+    """The formats that we have as well, in the order of the description."""
+    feedback = GROUP_FEEDBACK if media.protocol.endswith("F") else frozenset[str]()
+    times = {
+        name: value
+        for name in PACKET_TIMES
+        for value in media.values(name)[:1]
+        if _PACKET_TIME.fullmatch(value)
+    }
+    theirs = tuple(
+        replace(f, feedback=f.feedback & feedback, parameters={**times, **f.parameters})
+        for f in media.payload_formats
+        if f.payload_type in USABLE_PAYLOAD_TYPES and not f.is_rtx
+    )
+    places: dict[tuple[str, int, int], int] = {}
+    for place, fmt in enumerate(theirs):
+        places.setdefault(_kind(fmt), place)
+    ordered = sorted(ours, key=lambda fmt: places.get(_kind(fmt), len(theirs)))
+    return in_common(theirs, tuple(ordered), answering=True)
+
+
+def _kind(fmt: PayloadFormat) -> tuple[str, int, int]:
+    return fmt.name.lower(), fmt.clock_rate, fmt.channels
+
+
+def _extensions(media: Media, medium: MediaType) -> Mapping[str, int]:
+    """Header extensions that the description names and we have (RFC 8285)."""
+    found: dict[str, int] = {}
+    for value in media.values("extmap"):
+        match = _EXTENSION.fullmatch(value)
+        if match is None or not 0 < int(match[1]) <= MAX_EXTENSION_ID:
+            continue
+        uri, number = match[2], int(match[1])
+        known = uri in EXTENSIONS[medium] and uri != MID_URI
+        if known and uri not in found and number not in found.values():
+            found[uri] = number
+    return found
