@@ -7,7 +7,8 @@ import asyncio
 import json
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -62,6 +63,13 @@ class Joined:
             await self._reading
             return await self.process.wait(), said.decode()
 
+    async def kill(self) -> None:
+        """End it, if it still runs."""
+        if self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+        await self._reading
+
     @property
     def people(self) -> set[str]:
         """Who has come, under their latest names."""
@@ -75,6 +83,22 @@ class Joined:
         return names
 
 
+@asynccontextmanager
+async def visits() -> AsyncIterator[Callable[..., Coroutine[Any, Any, Joined]]]:
+    """`Joined.run`, whose processes are ended at the end, whatever happens until then."""
+    running: list[Joined] = []
+
+    async def join(*arguments: Path | str) -> Joined:
+        running.append(await Joined.run(*arguments))  # type: ignore[arg-type]
+        return running[-1]
+
+    try:
+        yield join
+    finally:
+        for joined in running:
+            await joined.kill()
+
+
 async def _three(mode: str, most: int) -> dict[str, list[str]]:
     """Whom each of three in one group sees, once that are so many, and a little later."""
     with TemporaryDirectory() as folder:
@@ -82,16 +106,17 @@ async def _three(mode: str, most: int) -> dict[str, list[str]]:
         Path(description).write_text(write_description(conference()))  # noqa: ASYNC240
         options = ("--interface", "here", "--send", "tone", "--loopback", mode)
         names = ("Alice", "Bob", "Carol")
-        visits = [await Joined.run(description, "--name", name, *options) for name in names]
-        named = [visit for visit in visits if most]
-        await visits[0].until(
-            lambda: all(len(v.people & set(names)) == len(v.people) == most for v in named)
-        )
-        await asyncio.sleep(4.0)  # in which any first report would have come
-        people = {n: sorted(visit.people) for n, visit in zip(names, visits, strict=True)}
-        ends = [await visit.end(15) for visit in visits]
-        assert ends == [(0, "")] * 3, ends
-        return people
+        async with visits() as join:
+            three = [await join(description, "--name", name, *options) for name in names]
+            named = [visit for visit in three if most]
+            await three[0].until(
+                lambda: all(len(v.people & set(names)) == len(v.people) == most for v in named)
+            )
+            await asyncio.sleep(4.0)  # in which any first report would have come
+            people = {n: sorted(visit.people) for n, visit in zip(names, three, strict=True)}
+            ends = [await visit.end(15) for visit in three]
+            assert ends == [(0, "")] * 3, ends
+            return people
 
 
 async def modes() -> object:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 import pytest
-from join_lab import Joined, main
+from join_lab import main, visits
 from multicast_lab import can_be_alone, conference, in_namespace
 from peers import scenario
 
@@ -31,19 +31,20 @@ def test_three_processes_in_one_group() -> None:
 async def test_who_comes_talks_and_goes(tmp_path: Path) -> None:
     description, recording = tmp_path / "tea.sdp", tmp_path / "heard.ogg"
     description.write_text(write_description(conference()))
-    alice = await Joined.run(description, *LO, "--name", "Alice", "--record", str(recording))
-    assert alice.lines[0].startswith("In Tea, audio at 239.255.")
-    bob = await Joined.run(description, *LO, "--name", "Bob", "--send", "clip")
-    await alice.says("Bob is here")
-    await alice.says("Bob talks")
-    await bob.says("Alice is here")
-    assert await bob.end(signal.SIGINT) == (130, "")
-    await alice.says(f"Bob has left: {FAREWELL}")
-    carol = await Joined.run(description, *LO, "--name", "Carol", "--for", "4", "--send", "tone")
-    await alice.says("Carol is here")
-    assert await carol.end() == (0, "")
-    await alice.says(f"Carol has left: {FAREWELL}")
-    assert await alice.end(signal.SIGTERM) == (0, "")
+    async with visits() as join:
+        alice = await join(description, *LO, "--name", "Alice", "--record", str(recording))
+        assert alice.lines[0].startswith("In Tea, audio at 239.255.")
+        bob = await join(description, *LO, "--name", "Bob", "--send", "clip")
+        await alice.says("Bob is here")
+        await alice.says("Bob talks")
+        await bob.says("Alice is here")
+        assert await bob.end(signal.SIGINT) == (130, "")
+        await alice.says(f"Bob has left: {FAREWELL}")
+        carol = await join(description, *LO, "--name", "Carol", "--for", "4", "--send", "tone")
+        await alice.says("Carol is here")
+        assert await carol.end() == (0, "")
+        await alice.says(f"Carol has left: {FAREWELL}")
+        assert await alice.end(signal.SIGTERM) == (0, "")
     with av.open(str(recording)) as file:
         assert file.duration is not None and file.duration > 1_000_000
 
