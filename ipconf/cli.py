@@ -83,7 +83,9 @@ def _meet(options: argparse.Namespace, console: Console) -> int | None:
             raise
         if not options.meeting:
             return None
-        print("a meeting takes ipconf[web]: pip install 'ipconf[web]'", file=sys.stderr)
+        print(
+            "a meeting takes the extra `web`: pip install '.[web]' in a checkout", file=sys.stderr
+        )
         return 2
     parties = options.parties or MEETING_PARTIES
     work = play(console, parties, options.duration, options.record, browse=not options.headless)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from ipaddress import ip_network
 
 import pytest
@@ -56,6 +57,8 @@ def test_addresses_and_what_is_none() -> None:
         (LAN, "https://192.168.1.5", "192.168.1.5"),
         (LAN, "http://[fd00::1]:8080", "[fd00::1]:8080"),
         (LAN, "http://localhost:8080", "localhost:8080"),
+        (LAN, "http://lab-pc:8080", "lab-pc:8080"),
+        (LAN, "https://LAB-pc", "lab-PC"),
         (NAMED, "https://conf.example.org", "conf.example.org"),
         (NAMED, "https://conf.example.org", "127.0.0.1:8080"),
         (NAMED, "https://CONF.example.org", "backend:8080"),
@@ -63,7 +66,10 @@ def test_addresses_and_what_is_none() -> None:
         (NAMED, "http://127.0.0.1:8080", "127.0.0.1:8080"),
     ],
 )
-def test_pages_of_ours_may_connect(settings: BridgeSettings, origin: str, host: str) -> None:
+def test_pages_of_ours_may_connect(
+    settings: BridgeSettings, origin: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "Lab-PC")
     check_origin(origin, host, settings)
 
 
@@ -75,6 +81,8 @@ def test_pages_of_ours_may_connect(settings: BridgeSettings, origin: str, host: 
         (LAN, "http://192.168.1.5:8081", "192.168.1.5:8080"),
         (LAN, "https://192.168.1.5:8080", "192.168.1.5"),
         (LAN, "http://rebound.example:8080", "rebound.example:8080"),
+        (LAN, "http://lab-pc.rebound.example:8080", "lab-pc.rebound.example:8080"),
+        (LAN, "http://lab-pc:8080", "192.168.1.5:8080"),
         (LAN, "null", "192.168.1.5:8080"),
         (LAN, "", "192.168.1.5:8080"),
         (LAN, "http://192.168.1.5:x", "192.168.1.5:x"),
@@ -85,7 +93,10 @@ def test_pages_of_ours_may_connect(settings: BridgeSettings, origin: str, host: 
         (NAMED, "http://conf.example.org:81", "conf.example.org"),
     ],
 )
-def test_pages_of_others_may_not(settings: BridgeSettings, origin: str, host: str) -> None:
+def test_pages_of_others_may_not(
+    settings: BridgeSettings, origin: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "Lab-PC")
     with pytest.raises(Refused) as caught:
         check_origin(origin, host, settings)
     assert (caught.value.status, caught.value.code) == (403, "bad-origin")

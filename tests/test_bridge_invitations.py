@@ -118,6 +118,7 @@ def test_what_is_no_secret_is_not_used(tmp_path: Path) -> None:
 def test_the_link_that_is_printed_lets_in(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    load_secret(tmp_path)  # as the server does
     arguments = ["--role", "moderator", "--state-dir", str(tmp_path), "--hours", "1"]
     url = ["--public-url", "https://conf.example.org/"]
     assert main(["bridge", "invite", "Team", *arguments, *url]) == 0
@@ -132,6 +133,7 @@ def test_the_link_that_is_printed_lets_in(
 def test_links_lead_to_where_the_file_says(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    load_secret(tmp_path)
     file = tmp_path / "bridge.toml"
     file.write_text(f'state_dir = "{tmp_path}"\nport = 9000\ntls_self_signed = true\n')
     assert main(["bridge", "invite", "team", "--config", str(file)]) == 0
@@ -147,6 +149,8 @@ def test_links_lead_to_where_the_file_says(
         (["team", "--state-dir", ".", "--hours", "0"], "--hours 0: give"),
         (["team", "--state-dir", ".", "--hours", "nan"], "--hours nan: give"),
         (["team", "--state-dir", ".", "--port", "0"], "leads nowhere"),
+        (["team", "--state-dir", "."], "start the server with that state_dir first"),
+        (["team", "--state-dir", "nowhere"], "state_dir nowhere has no secret"),
     ],
 )
 def test_what_is_wrong_is_told(
@@ -157,3 +161,4 @@ def test_what_is_wrong_is_told(
     assert main(["bridge", "invite", *arguments]) == 2
     told = capsys.readouterr()
     assert said in told.err and told.out == "" and told.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -74,6 +74,16 @@ def test_requests_have_a_rate_as_well() -> None:
     limits.request(THERE)
 
 
+def test_several_tokens_are_taken_together_or_not_at_all() -> None:
+    clock = Clock()
+    buckets = Buckets(10.0, 100.0, clock)
+    assert [buckets.take(HERE, 60.0), buckets.take(HERE, 60.0)] == [0.0, 2.0]
+    assert buckets.take(HERE, 40.0) == 0.0
+    clock.now += 1000.0
+    assert buckets.take(HERE, 101.0) > 0.0
+    assert buckets.take(HERE, 100.0) == 0.0
+
+
 def test_nobody_is_let_in_while_stopping() -> None:
     limits = Limits(9, 9, Clock())
     limits.stopping = True

@@ -169,6 +169,84 @@ async def test_candidates_wait_for_the_answer_to_the_offer_they_came_with(
         await eventually(lambda: order == ["answer", *late, ""])
 
 
+@scenario()
+async def test_a_page_that_never_offers_is_told_nothing_says_nothing_and_has_to_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with meeting("Ann") as (bridge, (ann,)):
+        token = bridge.invitations.invite("lobby", MODERATOR)
+        async with PageClient(bridge, "Lurker", token=token) as lurker:
+            await ann.ask("say", text="a secret")
+            await ann.next("said")
+            requests = {
+                "say": {"text": "boo"},
+                "hand": {"raised": True},
+                "volume": {"person": ann.you, "gain": 0},
+                "pin": {"person": ann.you},
+                **{kind: {k: ann.you if v == "?" else v for k, v in fields.items()}
+                   for kind, fields in DEMANDS.items()},
+            }  # fmt: skip
+            for kind, fields in requests.items():
+                await lurker.ask(kind, **fields)
+                assert (await lurker.error("not-connected"))["about"] == kind
+            for kind in ("camera", "microphone"):
+                await lurker.ask(kind, on=False)
+            await lurker.ask("slots", count=1)
+            await lurker.ask("heights", heights=[90])
+            await ann.next("quality")
+            monkeypatch.setattr(guests, "CONNECT_S", 0.5)
+            bye = await closed(lurker)
+            assert (bye["code"], bye["again"]) == ("timeout", False)
+            assert {m["type"] for m in lurker.messages} <= {"welcome", "bye"}
+        assert len(ann.people) == 1 and "error" not in ann.latest
+        assert [m for m in ann.messages if m["type"] == "said"] == []
+        state = guest_of(bridge, ann).room.conference.state()
+        assert not state.locked and not state.recording
+
+
+@scenario()
+async def test_a_page_is_told_everything_as_soon_as_it_is_in_the_roster() -> None:
+    async with meeting("Ann") as (_, (ann,)):
+        await ann.ask("say", text="before")
+        await ann.next("said")
+        async with PageClient(_, "Bob") as bob:
+            await bob.call(camera=None)
+            await eventually(lambda: bob.you)
+            kinds = [m["type"] for m in bob.messages if m["type"] in ("said", "roster", "slots")]
+            assert kinds[:2] == ["said", "roster"] and "slots" in kinds
+            first = next(m for m in bob.messages if m["type"] == "roster")
+            assert first["since"] is None and first["you"] == bob.you
+            assert {person["name"] for person in first["people"]} == {"Ann", "Bob"}
+
+
+@scenario()
+async def test_a_viewers_camera_is_shown_to_nobody_before_they_are_let_speak() -> None:
+    async with running_bridge() as bridge:
+        invite = bridge.invitations.invite
+        async with (
+            PageClient(bridge, "Mo", token=invite("lobby", MODERATOR)) as mo,
+            PageClient(bridge, "Vi", token=invite("lobby", Role.LISTENER)) as vi,
+        ):
+            await mo.call(None, None)
+            await vi.call(440, BOB)
+            guest = guest_of(bridge, vi)
+            await eventually(lambda: guest.leg.feeds and guest.leg.feeds[0].format)
+            await eventually(lambda: mo.person("Vi"))
+            person = mo.person("Vi")
+            await mo.ask("spotlight", person=person, on=True)
+            await mo.ask("pin", person=person, slot=0)
+            await asyncio.sleep(1.0)
+            assert mo.slot_of("Vi") is None and not mo.seen
+            assert not any(p["camera"] for p in mo.people.values())
+            await mo.ask("role", person=person, role="speaker")
+            mid = await eventually(lambda: mo.slot_of("Vi"))
+            await eventually(lambda: any(is_picture(f, BOB) for f in mo.seen[mid][-1:]))
+            await eventually(lambda: mo.people[person or ""]["camera"])
+            await mo.ask("role", person=person, role="listener")
+            await eventually(lambda: mo.slot_of("Vi") is None)
+            await eventually(lambda: not mo.people[person or ""]["camera"])
+
+
 # -- ends
 
 
@@ -359,6 +437,7 @@ async def test_what_is_said_reaches_all_or_one_and_who_comes_later() -> None:
         assert (await ann.next("said"))["to"] == ann.you
         assert (await bob.next("said"))["text"] == "psst"
         async with PageClient(bridge, "Dan") as dan:
+            await dan.call(camera=None)
             assert (await dan.next("said"))["text"] == "hello <b>all</b>"
             await dan.ask("say", text="late")
             assert (await cho.next("said"))["text"] == "late"  # and nothing before it
@@ -500,7 +579,7 @@ async def test_a_meeting_is_recorded_where_the_server_allows_it(tmp_path: Path) 
             await eventually(lambda on=on: ann.latest["roster"]["recording"] is on)
     (path,) = files_in(tmp_path, ".mkv")
     assert path.name.startswith("lobby_") and path.stat().st_size
-    async with meeting("Ann", calls=False) as (_, (ann,)):
+    async with meeting("Ann") as (_, (ann,)):
         assert not ann.welcome["can_record"]
         await ann.ask("record", on=True)
         await ann.error("no-recording")
@@ -508,7 +587,7 @@ async def test_a_meeting_is_recorded_where_the_server_allows_it(tmp_path: Path) 
 
 @scenario()
 async def test_moderators_are_told_that_a_recording_failed(tmp_path: Path) -> None:
-    async with meeting("Ann", "Bob", calls=False, recordings_dir=tmp_path) as (bridge, pages):
+    async with meeting("Ann", "Bob", recordings_dir=tmp_path) as (bridge, pages):
         ann, bob = pages
         await ann.ask("record", on=True)
         await eventually(lambda: ann.latest["roster"]["recording"])
@@ -610,17 +689,19 @@ async def test_a_flood_of_messages_ends_the_session() -> None:
 
 @scenario()
 async def test_sayings_and_offers_have_limits_of_their_own() -> None:
-    async with meeting("Ann", calls=False) as (_, (ann,)):
+    async with meeting("Ann") as (_, (ann,)):
         for _ in range(12):
             await ann.ask("say", text="hi")
         assert (await ann.error("too-fast"))["about"] == "say"
         assert sum(m["type"] == "said" for m in ann.messages) == 10
-        offer = await ann.offer()
+        before, offer = ann.pc, await ann.offer()
         await ann.ask("offer", sdp=offer, id=1)
         await ann.ask("offer", sdp=offer, id=2)
         assert (await ann.error("too-fast"))["about"] == "say"
         assert (await ann.error("busy"))["about"] == "offer"
         await ann.accept((await ann.next("answer"))["sdp"])
+        assert before is not None
+        await before.close()
 
 
 @scenario()
@@ -655,12 +736,12 @@ async def test_hostile_names_and_words_are_only_text() -> None:
         async with PageClient(bridge, long) as page:
             await page.call(camera=None)
             await eventually(lambda: page.you)
-            assert len(page.people[str(page.you)]["name"]) == 64
+            assert len(page.people[str(page.you)]["name"]) == 63  # 255 bytes hold no more
 
 
 @scenario()
 async def test_a_page_that_does_not_read_is_dropped_and_others_go_on() -> None:
-    async with meeting("Ann", "Bob", calls=False) as (bridge, (ann, bob)):
+    async with meeting("Ann", "Bob") as (bridge, (ann, bob)):
         slow = guest_of(bridge, bob)
         page = slow.page
         assert page is not None
@@ -731,3 +812,19 @@ def test_any_fields_are_a_message_or_refused(kind: str, fields: dict[str, Any]) 
         assert exc.code == "bad-message"
     else:
         assert request.type == kind
+
+
+@scenario()
+async def test_moderators_can_hand_on_an_invitation_where_one_is_needed() -> None:
+    async with running_bridge(open_rooms=False) as bridge:
+        tokens = {role: bridge.invitations.invite("lobby", role) for role in Role}
+        async with PageClient(bridge, "Mo", token=tokens[Role.MODERATOR]) as mo:
+            made = mo.welcome["invitation"]
+            async with PageClient(bridge, "Ann", token=made) as ann:
+                assert (ann.welcome["role"], ann.welcome["invitation"]) == ("guest", None)
+            async with PageClient(bridge, "Eve", "cellar", token=made) as eve:
+                assert (await eve.next("error"))["code"] == "bad-token"
+    async with running_bridge() as bridge:
+        token = bridge.invitations.invite("lobby", Role.MODERATOR)
+        async with PageClient(bridge, "Mo", token=token) as mo:
+            assert mo.welcome["invitation"] is None  # the plain link will do

@@ -79,7 +79,7 @@ async def test_ffmpeg_with_a_key_that_is_refused_is_told_of_in_the_log(
         await eventually(lambda: ffmpeg.process.returncode is not None)
         assert any("Input/output error" in line for line in ffmpeg.lines)
         reasons = [
-            record.fields["reason"] for record in caplog.records if record.msg == "session ended"
+            record.fields["reason"] for record in caplog.records if record.msg == "guest left"
         ]
         assert len(reasons) == 1 and "DTLS handshake failed" in reasons[0], reasons
         assert there.people() == {} and not there.bridge.msp.calls

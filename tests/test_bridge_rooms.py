@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 import time
+import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,18 +15,27 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from peers import eventually, scenario
+from offers import FFMPEG
+from peers import LOCALHOST, eventually, scenario
 
 pytest.importorskip("aiohttp")
 
 from bridge_lab import running_bridge  # noqa: E402
 
-from ipconf.bridge.guests import MAX_NAME_CHARACTERS, tidy_name, unique_name  # noqa: E402
+from ipconf.bridge.guests import (  # noqa: E402
+    CONNECT_S,
+    MAX_MARKS,
+    MAX_NAME_CHARACTERS,
+    VANISHED_S,
+    tidy_name,
+    unique_name,
+)
 from ipconf.bridge.qualities import QualityMeter, score  # noqa: E402
 from ipconf.bridge.refusals import Refused  # noqa: E402
 from ipconf.bridge.rooms import Rooms  # noqa: E402
 from ipconf.bridge.server import Bridge  # noqa: E402
-from ipconf.errors import ClosedError  # noqa: E402
+from ipconf.errors import ClosedError, MediaError, NegotiationError  # noqa: E402
+from ipconf.events import ConferenceLocked  # noqa: E402
 from ipconf.hub.people import Role  # noqa: E402
 
 
@@ -130,8 +142,11 @@ async def test_a_locked_room_lets_in_moderators_alone() -> None:
         ann.room.conference.lock()
         assert (await refusal(there.enter("lobby", None, "X", "page"))).code == "locked"
         token = bridge.invitations.invite("lobby", Role.MODERATOR)
+        events = ann.room.conference.events(ConferenceLocked)
         await there.enter("lobby", token, "M", "page")
         assert ann.room.conference.locked
+        assert not events._unread, "nobody is told that it was open meanwhile"
+        events.close()
 
 
 @scenario()
@@ -219,6 +234,25 @@ async def test_who_was_heard_and_is_no_more_leaves_though_the_call_goes_on() -> 
         assert ann.departure is not None and ann.departure.code == "timeout"
 
 
+@pytest.mark.parametrize("kind", ["page", "whip", "whep"])
+@scenario()
+async def test_who_is_never_heard_of_has_45_s(kind: Any) -> None:
+    async with rooms() as (_, there):
+        ann = await there.enter("lobby", None, "Ann", kind)
+        for connected in (False, True):  # without RTP and RTCP that is not enough
+            if connected:
+                ann.call._connection.state = type(ann.call.state).CONNECTED
+            ann.look(0.0)
+            ann.look(VANISHED_S + 1.0)
+            ann.look(CONNECT_S - 1.0)
+            assert ann.departure is None
+        ann.look(CONNECT_S + 1.0)
+        assert ann.departure is not None
+        assert (ann.departure.code, ann.departure.again) == ("timeout", False)
+        await ann.leave()
+        assert not there.rooms["lobby"].guests
+
+
 # -- recordings
 
 
@@ -242,19 +276,99 @@ async def test_a_room_is_recorded_into_files_of_its_own(tmp_path: Path) -> None:
 
 @scenario()
 async def test_what_cannot_be_recorded_is_refused_and_lets_guests_in_all_the_same(
-    tmp_path: Path,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "file").write_text("in the way")
-    settings = {"recordings_dir": tmp_path / "file", "rooms": {"staff": {"record": True}}}
+    caplog.set_level(logging.INFO, "ipconf.bridge")
+    directory = tmp_path / "file"
+    settings = {"recordings_dir": directory, "rooms": {"staff": {"record": True}}}
     async with rooms(**settings) as (_, there):
+        directory.rmdir()
+        directory.write_text("in the way")
         ann = await there.enter("staff", None, "Ann", "page")
         with pytest.raises(Refused) as told:
             ann.room.record(True)
         assert told.value.code == "no-recording" and str(tmp_path) not in told.value.text
+    warned = [r.msg for r in caplog.records if r.levelno == logging.WARNING]
+    assert warned == ["recording failed"] * 2
     async with rooms() as (_, there):
         ann = await there.enter("lobby", None, "Ann", "page")
         with pytest.raises(Refused):
             ann.room.record(True)
+
+
+# -- the log
+
+
+def told_in(caplog: pytest.LogCaptureFixture, *events: str) -> list[dict[str, Any]]:
+    """What was logged of these events, without the reasons and the names of files."""
+    return [
+        {"event": r.msg, **{k: v for k, v in r.fields.items() if k not in ("reason", "file")}}
+        for r in caplog.records
+        if r.msg.startswith(events)
+    ]
+
+
+@scenario()
+async def test_the_log_has_rooms_guests_and_recordings_once_each(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ipconf.bridge")
+    async with rooms(recordings_dir=tmp_path) as (_, there):
+        ann = await there.enter("lobby", None, "Ann", "page")
+        bob = await there.enter("lobby", None, "Bob", "whip")
+        ann.room.record(True)
+        ann.room.record(False)
+        ann.room.record(True)
+        await bob.leave("Ann has removed you", "removed")
+        await ann.room.end("that was it")
+    of = {"room": "lobby"}
+    assert told_in(caplog, "room", "guest") == [
+        {"event": "room made", **of},
+        {"event": "guest joined", **of, "kind": "page"},
+        {"event": "guest joined", **of, "kind": "whip"},
+        {"event": "guest left", **of, "kind": "whip", "code": "removed"},
+        {"event": "guest left", **of, "kind": "page", "code": "ended"},
+        {"event": "room ended", **of},
+    ]
+    recordings = [told["event"] for told in told_in(caplog, "recording")]
+    assert recordings == ["recording began", "recording ended"] * 2
+    assert not [r for r in caplog.records if "Ann" in str(vars(r).get("fields"))]
+
+
+@scenario()
+async def test_a_recording_that_fails_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ipconf.bridge")
+    async with rooms(recordings_dir=tmp_path) as (_, there):
+        room = (await there.enter("lobby", None, "Ann", "page")).room
+        await asyncio.sleep(0)  # the room's news are followed from now on
+        room.record(True)
+        (recording,) = room.conference.recordings
+        recording._fail(MediaError("the disk is full"))
+        await eventually(lambda: len(told_in(caplog, "recording")) == 2)
+        room.record(False)
+    events = [told["event"] for told in told_in(caplog, "recording")]
+    assert events == ["recording began", "recording failed"]
+
+
+@scenario()
+async def test_an_offer_that_this_machine_cannot_answer_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "ipconf.bridge")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind((LOCALHOST, 0))
+        port = taken.getsockname()[1]
+        async with rooms(udp_ports=(port, port)) as (_, there):
+            for offer in ("v=0", FFMPEG):  # the first one is the client's own fault
+                guest = await there.enter("lobby", None, "Ann", "whip")
+                with pytest.raises(NegotiationError):
+                    await guest.answer(offer)
+                await guest.leave()
+    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert (warning.msg, warning.fields["kind"]) == ("offer not answered", "whip")
+    assert f"ports {port} to {port}" in warning.fields["reason"]
 
 
 # -- names and numbers
@@ -268,6 +382,43 @@ async def test_names_are_tidied_and_unique_in_a_room() -> None:
         assert [guest.name for guest in guests] == [
             "Ann", "ann (2)", "Ann (3)", "Guest", "gnik", "<b>Bob</b>", "x" * 64
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Anna\u3164", "\uffa0Anna", "An\u034fna", "Anna\ufe0f", "Anna\u180b", "Anna\u2800",
+        "Anna\U000e0100", "An\u200dna", "An\u00adna", "Anna\u115f\u1160", "An\u17b4na",
+        "\u0301Anna", " \u0301\u0302 Anna", "Anna \u2060",
+    ],
+)  # fmt: skip
+def test_what_cannot_be_seen_makes_no_other_name(name: str) -> None:
+    assert tidy_name(name) == "Anna"
+    assert unique_name(tidy_name(name), ["Anna"]) == "Anna (2)"
+
+
+def test_names_that_are_written_in_other_forms_are_the_same() -> None:
+    composed, apart = unicodedata.normalize("NFC", "Zoë"), unicodedata.normalize("NFD", "Zoë")
+    assert composed != apart and tidy_name(apart) == composed
+    wide = "\uff21\uff4e\uff4e\uff41"
+    assert tidy_name(wide) == wide
+    for name, other in (("Anna", wide), (wide, "ANNA"), ("Straße", "STRASSE"), ("\ufb01n", "Fin")):
+        assert unique_name(name, [other]) == f"{name} (2)"
+    assert unique_name("Анна", ["Anna", "Ann"]) == "Анна"  # another script is another name
+    assert tidy_name("\u3164\u2800") == tidy_name("\u0301") == "Guest"
+
+
+def test_few_marks_are_on_one_character() -> None:
+    stacked = tidy_name("x" + "\u0316" * 200 + "y" + "\u0316" * 2)
+    assert stacked == "x" + "\u0316" * MAX_MARKS + "y" + "\u0316" * 2
+
+
+@given(st.text(st.characters(categories=["M", "Zs", "Lo"]), max_size=40))
+def test_names_of_many_marks_stay_as_they_are_once_they_are_tidy(text: str) -> None:
+    name = tidy_name(text)
+    assert tidy_name(name) == name == unicodedata.normalize("NFC", name)
+    kinds = "".join(unicodedata.category(c)[0] for c in name)
+    assert "M" * (MAX_MARKS + 1) not in kinds and kinds[0] != "M"
 
 
 @given(st.text(max_size=200))

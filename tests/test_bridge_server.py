@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from aiohttp import (
@@ -28,6 +29,7 @@ from aiohttp import (
     WSServerHandshakeError,
 )
 from cryptography import x509
+from peers import eventually
 
 from ipconf.bridge import certificates, connections, guards, limits, page_session
 from ipconf.bridge.server import Bridge
@@ -188,6 +190,46 @@ def test_a_fault_in_a_socket_ends_it_without_a_word(
     assert caplog.text.count("Traceback") == 1
 
 
+def test_who_is_not_let_in_is_in_the_log_without_what_they_brought(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        page = await client.ws_connect("/ws", protocols=("ipconf.1",))
+        hello = {"type": "hello", "version": 1, "room": "lobby", "name": "Ann", "token": "secret"}
+        await page.send_json(hello)
+        await until(page, "bye")
+        await page.close()
+        bearer = {"Authorization": "Bearer secret", "Content-Type": "application/sdp"}
+        await (await client.post("/whip/lobby", data="v=0", headers=bearer)).read()
+
+    caplog.set_level(logging.INFO, "ipconf.bridge")
+    run(work)
+    refused = [record.fields for record in caplog.records if record.msg == "guest refused"]
+    assert refused == [{"kind": kind, "code": "bad-token"} for kind in ("page", "whip")]
+
+
+def test_requests_are_logged_with_the_length_of_the_body_and_files_for_debugging_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lengths: list[int] = []
+
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        for path in ("/", "/static/style.css", "/lobby", "/healthz", "/static/none"):
+            async with client.get(path) as answer:
+                lengths.append(len(await answer.read()))
+        async with client.head("/lobby"), client.get("/lobby") as page:
+            etag = {"If-None-Match": page.headers["ETag"]}
+        async with client.get("/lobby", headers=etag) as answer:
+            assert answer.status == 304
+
+    caplog.set_level(logging.DEBUG, "ipconf.bridge.access")
+    run(work, host="127.0.0.1")
+    requests = [record for record in caplog.records if record.msg == "request"]
+    assert [r.levelname for r in requests] == ["DEBUG"] * 2 + ["INFO"] * 6
+    assert lengths[0] > 1000 and lengths[1] > 1000
+    assert [r.fields["bytes"] for r in requests] == [*lengths, 0, lengths[2], 0]
+
+
 # -- metrics
 
 
@@ -244,6 +286,11 @@ def test_metrics_are_for_this_machine_and_whoever_has_the_token() -> None:
                 return answer.status
 
         assert await status() == 200
+        for ours in ("localhost", f"[::1]:{bridge.port}", socket.gethostname()):
+            assert await status(Host=ours) == 200
+        for rebound in ("rebound.example", f"rebound.example:{bridge.port}", "", "x:y"):
+            assert await status(Host=rebound) == 403
+        assert await status(Host="rebound.example", Authorization=f"Bearer {token}") == 200
         proxied = {"X-Forwarded-For": "192.0.2.1"}
         assert await status(**proxied) == 403
         assert await status(**proxied, Authorization="Bearer another-token-altogether") == 403
@@ -333,7 +380,8 @@ def test_a_request_that_is_too_big_or_too_slow_is_refused(monkeypatch: pytest.Mo
         reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
         head = "POST /whip/a HTTP/1.1\r\nHost: a\r\nContent-Type: application/sdp\r\n"
         writer.write(f"{head}Content-Length: 10\r\n\r\nv=0".encode())
-        assert b" 408 " in await reader.readline()
+        answer = await reader.readuntil(b"}")
+        assert b" 408 " in answer and b"Content-Type: application/problem+json" in answer
         writer.write(b"1234567")
         writer.close()
 
@@ -360,7 +408,213 @@ def test_who_connects_and_asks_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatc
     run(work)
 
 
+async def ask_raw(bridge: Bridge, request: str, source: str = "127.0.0.1") -> bytes:
+    """All that comes back; b"" where the connection is cut."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port, local_addr=(source, 0))
+    writer.write(request.encode())
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+GET = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+
+
+def test_one_address_has_so_many_connections(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connections, "LOOK_EVERY_S", 0.05)
+    most = connections.CONNECTIONS_PER_GUEST * connections.FEWEST_GUESTS
+
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        port = bridge.port
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(most)]
+        for _ in range(3):
+            assert await ask_raw(bridge, f"{GET}\r\n") == b""
+        assert b" 200 " in await ask_raw(bridge, f"{GET}\r\n", "127.0.0.2")
+        held[0][1].close()
+        await asyncio.sleep(0.2)
+        assert b" 200 " in await ask_raw(bridge, f"{GET}\r\n")
+        for _, writer in held:
+            writer.close()
+
+    run(work, max_sessions_per_address=1)
+    assert caplog.text.count("connections cut off") == 1
+
+
+def test_a_proxy_that_is_trusted_has_any_number_of_connections() -> None:
+    most = connections.CONNECTIONS_PER_GUEST * connections.FEWEST_GUESTS
+
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        port = bridge.port
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(most)]
+        assert b" 200 " in await ask_raw(bridge, f"{GET}\r\n")
+        for _, writer in held:
+            writer.close()
+
+    run(work, max_sessions_per_address=1, trusted_proxies=["127.0.0.1"])
+
+
+def test_who_does_not_read_an_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "ANSWER_S", 0.3)
+
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        deaf = socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        deaf.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(deaf, ("127.0.0.1", bridge.port))
+        deaf.send(b"GET /static/style.css HTTP/1.1\r\nHost: a\r\n\r\n" * 400)
+        await gone(bridge)
+        deaf.close()
+
+    run(work)
+
+
+@pytest.mark.parametrize(("waiting", "aborted"), [(1, True), (0, False)])
+def test_what_waits_too_long_is_thrown_away(
+    waiting: int, aborted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on a connection that is closed, but for that."""
+    monkeypatch.setattr(connections, "ANSWER_S", 0.2)
+    monkeypatch.setattr(connections, "LOOK_EVERY_S", 0.05)
+
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
+        await asyncio.sleep(0.1)
+        ((connection, (_, since)),) = bridge.connections._read.items()
+        transport = Mock(**{"get_write_buffer_size.return_value": waiting})
+        bridge.connections._read[connection] = (transport, since)
+        await asyncio.sleep(0.4)
+        assert transport.abort.called == aborted
+        writer.close()
+
+    run(work)
+
+
+async def gone(bridge: Bridge) -> None:
+    """Return when the server has no connection any more."""
+    await asyncio.sleep(0.1)
+    await eventually(lambda: not bridge.connections._open, "nobody is connected")
+
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+PING, FRAGMENT_BEGINS, FRAGMENT = b"\x89\x80abcd", b"\x01\x80abcd", b"\x00\x80abcd"
+
+
+@pytest.mark.parametrize("proxies", [(), ("127.0.0.1",)])
+@pytest.mark.parametrize(("first", "flood"), [(b"", PING), (FRAGMENT_BEGINS, FRAGMENT)])
+def test_frames_that_say_nothing_are_counted(
+    first: bytes, flood: bytes, proxies: tuple[str, ...]
+) -> None:
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
+        writer.write(UPGRADE + b"\r\n")
+        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+        writer.write(first)
+        came = 0
+        with pytest.raises(ConnectionError):
+            async with asyncio.timeout(5.0):
+                for _ in range(1000):
+                    writer.write(flood * 1000)
+                    await writer.drain()
+                while data := await reader.read(10_000):
+                    came += len(data)
+            raise ConnectionResetError  # closed in order
+        assert came < 1000  # 100 pongs at the most, and not one for each
+        writer.close()
+
+    run(work, trusted_proxies=proxies)
+
+
+@pytest.mark.parametrize("greets", [True, False])
+def test_pings_are_answered(greets: bool) -> None:
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        if greets:
+            page = await enter(client, "lobby")
+            page._autoping = False
+        else:
+            page = await client.ws_connect("/ws", autoping=False)
+        await page.ping(b"are you there")
+        async with asyncio.timeout(5.0):
+            while (await page.receive()).data != b"are you there":
+                pass
+        await page.close()
+
+    run(work)
+
+
+def test_who_sends_single_bytes_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "BYTES_AT_ONCE", 5_000.0)
+
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ")
+        with pytest.raises(ConnectionError):
+            for _ in range(200):
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.0005)
+            await reader.read()
+            raise ConnectionResetError  # closed in order
+        writer.close()
+        assert b'refusals_total{code="cut-off"} 1' in bridge.metrics.page()
+
+    run(work)
+
+
+@pytest.mark.parametrize("forged", ["6.6.6.6", "192.0.2.7"])
+def test_each_proxy_may_add_a_header_of_its_own(forged: str) -> None:
+    seen: list[str] = []
+
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        bridge.limits.request = seen.append  # type: ignore[method-assign]
+        headers = f"X-Forwarded-For: {forged}\r\nX-Forwarded-For: 203.0.113.9\r\n"
+        assert b" 200 " in await ask_raw(bridge, f"{GET}{headers}\r\n")
+
+    run(work, trusted_proxies=["127.0.0.1"])
+    assert seen == ["203.0.113.9"]
+
+
+def test_what_is_no_http_is_told_so_with_our_headers() -> None:
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        answer = await ask_raw(bridge, "GET /secret HTTP/9.9\r\nA\0: secret\r\n\r\n")
+        assert b" 400 " in answer and b"bad-request" in answer
+        assert b"Server: ipconf\r\n" in answer and b"nosniff" in answer
+        assert b"secret" not in answer and b"aiohttp" not in answer
+
+    run(work)
+
+
 # -- HTTPS
+
+
+def test_who_connects_and_begins_no_tls_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HANDSHAKE_S", 0.3)
+    most = connections.CONNECTIONS_PER_GUEST * connections.FEWEST_GUESTS
+
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        port = bridge.port
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(most)]
+        _, noisy = await asyncio.open_connection("127.0.0.1", port)
+        noisy.write(b"GET / HTTP/1.1\r\n\r\n")
+        await asyncio.sleep(0.1)
+        assert sum(bridge.connections._open.values()) == most  # and not one more
+        await gone(bridge)
+        async with client.get("/healthz", ssl=False) as answer:
+            assert answer.status == 200
+        for _, writer in held:
+            writer.close()
+        noisy.close()
+
+    run(work, tls_self_signed=True, state_dir=tmp_path, max_sessions_per_address=1)
 
 
 def test_a_certificate_of_our_own_is_kept_and_can_be_trusted(tmp_path: Path) -> None:
@@ -517,6 +771,8 @@ def test_no_token_is_in_any_line_of_the_log() -> None:
             await (await client.post("/whip/lobby", data="v=0", headers=sdp)).read()
             await (await client.delete(f"/whip/lobby/{token}", headers=bearer)).read()
             page = await enter(client, "lobby", token=token)
+            other = await client.ws_connect("/ws", protocols=(token,))
+            await other.close()
             await page.send_str(f'{{"type": "{token}"}}')
             await page.send_json({"type": "leave"})
             await until(page, "bye")
@@ -574,7 +830,7 @@ def test_without_its_packages_it_says_what_to_install() -> None:
         cwd=ROOT,
     )
     assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
-    assert "pip install 'ipconf[web]'" in ran.stderr
+    assert "pip install '.[web]'" in ran.stderr
 
 
 def test_lines_of_the_log_for_people_and_for_programs() -> None:

@@ -93,7 +93,8 @@ def test_servers_with_passwords_stand_in_the_file(tmp_path: Path) -> None:
         ('host = ""', "host: "),
         ("port = ", "is no TOML"),
         ("udp_ports = [5000, 4000]", "udp_ports: 5000 to 4000 has no ports"),
-        ('udp_ports = "many"', "udp_ports: "),
+        ('udp_ports = "many"', "udp_ports: give two ports"),
+        ("udp_ports = [5000]", "udp_ports: give two ports"),
         ('ice_servers = ["http://x"]', "give stun:host:port"),
         ('public_url = "conf.example.org"', "public_url: 'conf.example.org' is no address"),
         ('public_url = "https://u:p@conf.example.org"', "is no address of a site"),
@@ -131,7 +132,14 @@ def test_what_is_wrong_in_a_file_is_told_with_key_and_file(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("--port many", "--port many: "),
+        ("--port many", "--port many: give a whole number"),
+        ("--empty-room-s long", "--empty-room-s long: give a number"),
+        ("--udp-ports 5", "--udp-ports 5: give two ports, as 40000-40100"),
+        (
+            "--recordings-dir /proc/x --port 0",
+            "recordings_dir /proc/x: no file can be made there: ",
+        ),
+        ("--ice-addresses 192.0.2.1 --port 0", "give an address that this machine has"),
         ("--max-rooms 0", "--max-rooms 0: "),
         ("--udp-ports 9-8", "--udp-ports 9-8: 9 to 8 has no ports"),
         ("--config /nowhere/x.toml", "/nowhere/x.toml: cannot be read: No such file"),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import zlib
 
 import pytest
 from offers import CHROMIUM, FFMPEG, GSTREAMER, TELEPHONE, WEBRTC_OFFERS
-from peers import scenario
+from peers import LOCALHOST, scenario
 from senses import ALICE
 from whip_lab import FRAGMENT, SDP, Answer, Publisher, Site, lines_of, site
 
+from ipconf.bridge import whip
+from ipconf.bridge.limits import REQUESTS_AT_ONCE, Limits
 from ipconf.hub.people import Role
 from ipconf.model import IceServer
 
@@ -187,6 +190,48 @@ async def test_closed_rooms_ask_for_a_token() -> None:
 
 
 @scenario()
+async def test_offers_are_read_for_those_alone_who_may_come_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read(*_: object) -> str:
+        raise AssertionError("an offer was read")
+
+    monkeypatch.setattr(whip, "one_way_offer", read)
+    async with site(open_rooms=False, joins_per_minute_per_address=1) as there:
+        for token in ("nonsense", there.bridge.invitations.invite("lobby", Role.LISTENER)):
+            assert (await there.publish(FFMPEG, Authorization=f"Bearer {token}")).status in (
+                401,
+                403,
+            )
+        assert (await there.publish(FFMPEG, "no%20room")).status == 400
+        assert not there.bridge.rooms.rooms  # nor was one made
+        there.bridge.limits.admit(LOCALHOST).release()
+        token = there.bridge.invitations.invite("lobby", Role.SPEAKER)
+        refused = await there.publish(FFMPEG, Authorization=f"Bearer {token}")
+        assert is_problem(refused, 429, "too-fast")
+
+
+@scenario()
+async def test_an_offer_that_cannot_be_read_counts_as_a_join_and_no_guest() -> None:
+    async with site(joins_per_minute_per_address=2) as there:
+        statuses = [(await there.publish("v=0")).status for _ in range(3)]
+        assert statuses == [400, 400, 429]
+        await nothing_is_left(there)
+
+
+@scenario()
+async def test_what_is_compressed_is_refused_unread() -> None:
+    async with site() as there:
+        for path in ("/whip/lobby", "/nowhere"):
+            answer = await there.ask(
+                "POST", path, zlib.compress(FFMPEG.encode()), type=SDP, Content_Encoding="deflate"
+            )
+            assert answer.status == 415 and "wrong-encoding" in answer.text
+        as_it_is = await there.publish(FFMPEG, Content_Encoding="identity")
+        assert as_it_is.status == 201
+
+
+@scenario()
 async def test_too_many_are_told_to_wait(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "ipconf.bridge")
     async with site(max_sessions_per_address=1) as there:
@@ -218,6 +263,32 @@ async def test_ice_servers_are_told_to_who_was_let_in() -> None:
         ]
         told = await there.ask("OPTIONS", "/whip/lobby")
         assert told.status == 200 and "Link" not in told.headers
+
+
+@scenario()
+async def test_refusals_of_what_is_before_whip_are_problems_as_well() -> None:
+    page = "https://studio.example"
+    async with site(origins=(page,), max_request_bytes=20_000) as there:
+
+        async def refused(*ask: str, **headers: str) -> Answer:
+            answer = await there.ask(*ask, Origin=page, type=SDP, **headers)
+            assert answer.header("Access-Control-Allow-Origin") == page
+            strange = await there.ask(*ask, Origin="https://a.example", type=SDP, **headers)
+            assert not strange.header("Access-Control-Allow-Origin")
+            return answer
+
+        endpoint = "POST", "/whip/lobby"
+        assert is_problem(await refused(*endpoint, "v" * 20_001), 413, "too-big", "20000")
+        other = await refused("PUT", "/whep/lobby")
+        assert is_problem(other, 405, "method-not-allowed")
+        assert other.header("Allow") == "OPTIONS,POST"
+        encoded = await refused(*endpoint, Content_Encoding="gzip")
+        assert is_problem(encoded, 415, "wrong-encoding")
+        there.bridge.limits = Limits(1, 1, lambda: 0.0)
+        for _ in range(int(REQUESTS_AT_ONCE)):
+            there.bridge.limits.request(LOCALHOST)
+        fast = await refused(*endpoint, FFMPEG)
+        assert is_problem(fast, 429, "too-fast") and fast.header("Retry-After")
 
 
 @scenario()

@@ -49,7 +49,9 @@ async def test_a_token_lets_in_and_is_not_in_the_address_any_more() -> None:
         await ann.page.click("#join-button")
         await ann.connected()
         await ann.page.click("#invite-button")
-        assert await ann.page.input_value("#invite-link") == place.link()
+        link, _, made = (await ann.page.input_value("#invite-link")).partition("#")
+        assert link == place.link() and made != token
+        assert place.bridge.invitations.read(made, ROOM, time.time()) is Role.SPEAKER
 
 
 @scenario(120)
@@ -68,6 +70,22 @@ async def test_wrong_and_missing_and_old_tokens_are_refused_in_words() -> None:
             await window.join(place.link(token=token), "Ann")
             await window.sees("#ended-text", text)
             await window.page.close()
+
+
+@scenario(120)
+async def test_who_finds_the_room_full_is_told_and_may_try_again() -> None:
+    async with lab(max_guests_per_room=1) as place:
+        ann, bob = await place.visitor(ANN_HZ, RED), await place.visitor(BOB_HZ, BLUE)
+        await ann.join(place.link(), "Ann")
+        await ann.connected()
+        await bob.join(place.link(), "Bob")
+        await bob.sees("#ended-title", "You cannot be in the room")
+        await bob.sees("#ended-text", "The room is full.")
+        await ann.page.click("#leave")
+        await bob.sees("#again", "Try again")
+        await bob.page.click("#again")
+        await bob.page.click("#join-button")
+        await bob.connected()
 
 
 @scenario(120)

@@ -37,8 +37,10 @@ from ipconf.events import (
     RecordingStopped,
 )
 from ipconf.hub import recording_tracks
+from ipconf.hub.people import Role
 from ipconf.hub.recording import ConferenceRecording
 from ipconf.hub.recording_kinds import RecordingKind, record
+from ipconf.hub.recording_stage import Stage
 from ipconf.model import AUDIO_RATE_HZ
 from ipconf.pipelines.mosaic import grid
 
@@ -210,6 +212,42 @@ async def test_a_mosaic_shows_and_plays_everybody(tmp_path: Path, ending: str) -
     spectrum = np.abs(np.fft.rfft(wave.astype(float), AUDIO_RATE_HZ))
     loudest = sorted(int(hz) for hz in np.argsort(spectrum)[-40:])
     assert all(any(abs(hz - tone) < 6 for hz in loudest) for tone in (ANN_HZ, BOB_HZ))
+
+
+@scenario()
+async def test_listeners_are_not_recorded_until_they_may_speak(tmp_path: Path) -> None:
+    async with gathering() as there:
+        await there.join("Ann", ANN_HZ, (RED, RED))
+        await there.join("Bob", BOB_HZ, (BLUE, BLUE))
+        bob = floor_of(there, "Bob")
+        there.conference.set_role(bob, Role.LISTENER)
+        stage = Stage(there.conference, 4)
+        tracks = record(there.conference, tmp_path / "tracks.mkv", RecordingKind.TRACKS)
+
+        def seen() -> dict[str, bool]:
+            """Who is on the stage, and whether with a picture."""
+            stage.look(there.conference.now())
+            tiles = stage.tiles(there.conference.now())
+            return {tile.name: tile.picture is not None for tile in tiles}
+
+        await eventually(lambda: seen() == {"Ann": True})
+        await recorded(tracks, 1.0)
+        assert seen() == {"Ann": True}
+        there.conference.set_role(bob, Role.SPEAKER)
+        let_speak_at = tracks.position_s
+        await eventually(lambda: seen() == {"Ann": True, "Bob": True})
+        await recorded(tracks, 1.0)
+        there.conference.set_role(bob, Role.LISTENER)
+        assert seen() == {"Ann": True}
+        await recorded(tracks, 0.5)
+        silent_at = tracks.position_s
+        await recorded(tracks, 1.0)
+        stage.end()
+        await complete(tracks)
+    for medium in ("audio", "video"):
+        (track,) = track_of(tmp_path / "tracks.mkv", "Bob", medium)
+        assert let_speak_at - 0.1 < track["segments"][0][0]
+        assert track["segments"][-1][1] < silent_at + 0.1
 
 
 @scenario()

@@ -11,8 +11,10 @@ from senses import AUDIO, CAPTURE, VIDEO
 from sessions import sdes
 
 from ipconf.engine.rtcp_wire import ReceiverReport, compose_compound
+from ipconf.engine.video_rates import RateSettings
 from ipconf.errors import ConfigurationError, InvalidStreamError, NoItemError
 from ipconf.events import AttendeeChanged, SlotChanged, SubStreamMapped, SubStreamUnmapped
+from ipconf.hub.people import Role
 from ipconf.model import SdesType
 
 TALK_S = 3.5
@@ -178,6 +180,30 @@ async def test_who_is_muted_is_seen_and_who_is_deaf_sees() -> None:
         there.conference.mute(there.person("B"))
         there.conference.deafen(there["A"].leg)
         await there.see(A="B", B="A")
+
+
+@visibly()
+async def test_listeners_are_not_seen_until_they_may_speak() -> None:
+    async with gallery("ABC", slots=2) as there:
+        conference, cy = there.conference, there.person("C")
+        await there.see(A="BC", B="AC", C="AB")
+        hub = EventLog(conference)
+        conference.set_role(cy, Role.LISTENER)
+        await there.see(A="B", B="A", C="AB")
+        assert not cy.camera
+        conference.pin(cy)
+        conference.pin(cy, there["A"].leg, 0)
+        there.talk("C")
+        await passes(TALK_S)
+        assert {name: set(slots(there, name)) - {None} for name in "AB"} == {"A": {"B"}, "B": {"A"}}
+        await there.see(A="B", B="A", C="AB")
+        told = there["C"].leg.feeds[0].limit_bps
+        assert told == RateSettings().sender_floor_bps, "they need not send"
+        conference.set_role(cy, Role.SPEAKER)
+        await there.see(A="BC", B="AC", C="AB")
+        assert slots(there, "A")[0] == "C"
+        cameras = [e.values for e in hub.of(AttendeeChanged) if "camera" in e.changed]
+        assert cameras == [{"camera": False}, {"camera": True}]
 
 
 @visibly()

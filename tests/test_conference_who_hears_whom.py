@@ -165,6 +165,12 @@ async def test_limits_and_the_lock() -> None:
         conference.lock()
         with pytest.raises(InvalidStateError, match="locked"):
             conference.add(hub.create_call())
+        with pytest.raises(InvalidStateError, match="locked"):
+            conference.add_local("Robot", role=Role.LISTENER)
+        moderator = conference.add(hub.create_call(), "Mo", Role.MODERATOR)
+        await conference.remove(moderator)
+        await conference.remove(conference.add_local("Mia", role=Role.MODERATOR))
+        assert conference.locked
         conference.lock(False)
         conference.add(hub.create_call())
         with pytest.raises(ConferenceFullError, match="max_legs"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -41,7 +42,11 @@ from ipconf.errors import InvalidStateError, NegotiationError, TransportError
 from ipconf.model import CallSettings, MediaType, SdesType
 from ipconf.transports.description import write_candidate
 from ipconf.transports.negotiation import Agreed
-from ipconf.transports.reading import read_candidate, read_description
+from ipconf.transports.reading import (
+    MAX_DESCRIPTION_CHARACTERS,
+    read_candidate,
+    read_description,
+)
 
 T = TypeVar("T")
 CANDIDATE = "candidate:1 1 udp 2122260223 192.0.2.9 5000 typ host generation 0 ufrag x"
@@ -747,6 +752,68 @@ def test_what_the_grammar_compares_with_each_other_is_limited(bulk: str) -> None
     _answer(us, _spoiled(lambda s: s + "".join(bulk.format(n) for n in range(600))))
     assert "too many formats" in _reason(us, VIDEO)
     assert [line.medium for line in _lines(us)] == [AUDIO]
+
+
+@pytest.mark.parametrize(
+    ("bulk", "words"),
+    [
+        ("a=candidate:{} 1 udp 1 192.0.2.1 9 typ host\n", "too many lines a=candidate"),
+        ("a=extmap:{} urn:x\n", "too many lines a=extmap"),
+        ("a=fingerprint:sha-256 {}\n", "too many lines a=fingerprint"),
+        ("a=msid:a {}\n", "too many lines a=msid"),
+        ("a=rid:{} send\n", "too many lines a=rid"),
+        ("a=ssrc-group:FID {0} {0}\n", "too many lines a=ssrc-group"),
+    ],
+)
+def test_what_a_line_lists_is_limited(bulk: str, words: str) -> None:
+    us = negotiator()
+    _answer(us, _spoiled(lambda s: s + "".join(bulk.format(n) for n in range(301))))
+    assert words in _reason(us, VIDEO)
+    assert [line.medium for line in _lines(us)] == [AUDIO]
+
+
+def _with(bulk: str) -> str:
+    """An offer with that in each of thirty lines of video."""
+    before, rest = CHROMIUM.split("m=video", 1)
+    section = "m=video" + rest.partition("m=")[0]
+    return before + (section + bulk) * 30
+
+
+@pytest.mark.parametrize(
+    ("offer", "words"),
+    [
+        (CHROMIUM + "\n" * 5000, "lines"),
+        (CHROMIUM + "\r" * 5000, "lines"),
+        (CHROMIUM + "".join(f"a=ssrc:{n} cname:x\n" for n in range(4001)), "sources"),
+        (_with("a=rid:x send\n" * 70), "extensions and the like"),
+        (_with("a=rtcp-fb:* nack\n" * 30), "formats"),
+    ],
+)
+def test_what_a_description_has_in_all_is_limited(offer: str, words: str) -> None:
+    assert len(offer) < MAX_DESCRIPTION_CHARACTERS
+    with pytest.raises(NegotiationError, match="at most") as caught:
+        read_description(offer)
+    assert words in str(caught.value)
+
+
+def test_each_source_costs_the_same_however_many_there_are() -> None:
+    def cost_s(sources: int) -> float:
+        bulk = "".join(f"a=ssrc:{n % sources} cname:x\n" for n in range(3900))
+        began = time.process_time()
+        read_description(CHROMIUM + bulk)
+        return time.process_time() - began
+
+    one, many = (min(cost_s(number) for _ in range(5)) for number in (1, 3900))
+    assert many < 3 * one
+
+
+def test_what_is_said_of_sources_is_read_in_order() -> None:
+    (media,) = read_description(
+        "m=audio 9 UDP/TLS/RTP/SAVPF 0\na=ssrc:7 cname:a\na=ssrc:5 msid:b c\n"
+        "a=ssrc:7 label:d:e\na=ssrc:7 other:f\n"
+    ).media
+    told = [(each.ssrc, each.cname, each.msid, each.label) for each in media.ssrc]
+    assert told == [(7, "a", None, "d:e"), (5, None, "b c", None)]
 
 
 def test_many_sources_are_no_problem() -> None:

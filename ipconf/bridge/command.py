@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_ROOM = "lobby"
 """Whose links are printed where the file names no rooms."""
 MISSING = (
-    "ipconf bridge needs aiohttp and prometheus-client: install them with pip install 'ipconf[web]'"
+    "ipconf bridge needs aiohttp and prometheus-client: pip install '.[web]' in a checkout has them"
 )
 MAX_HOURS = 10 * 366 * 24.0
 
@@ -130,7 +130,7 @@ def notify(state: str) -> None:
 def run_invite(options: argparse.Namespace) -> int:
     """Print a link; returns the exit code."""
     from .addresses import site_of
-    from .invitations import ROLES, Invitations, load_secret
+    from .invitations import ROLES, Invitations, kept_secret
     from .settings import room_name
 
     try:
@@ -146,7 +146,7 @@ def run_invite(options: argparse.Namespace) -> int:
             raise ConfigurationError("--port 0 leads nowhere: give --public-url")
         room = room_name(options.room)
         expires_at = None if options.hours is None else time.time() + options.hours * 3600
-        invitations = Invitations(load_secret(settings.state_dir))
+        invitations = Invitations(kept_secret(settings.state_dir))
         token = invitations.invite(room, ROLES[options.role], expires_at)
     except ValueError as exc:  # ConfigurationError is one
         return _wrong(exc)

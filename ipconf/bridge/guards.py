@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,7 +14,8 @@ from aiohttp import hdrs, web
 
 from .keys import ADDRESS, BRIDGE, ROUTE, STARTED
 from .log import LOGGER
-from .refusals import Refused
+from .one_way_http import problem, share
+from .refusals import RETRY_AFTER_S, Refused
 
 if TYPE_CHECKING:
     from .settings import BridgeSettings
@@ -22,7 +25,7 @@ Network = IPv4Network | IPv6Network
 
 BODY_LIMIT_S = 10.0
 """So long a request's body may take to come."""
-RETRY_AFTER_S = {429: "10", 503: "30"}
+ONE_WAY_PATHS = ("/whip/", "/whep/")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -76,7 +79,7 @@ async def find_address(request: web.Request, handler: Handler) -> web.StreamResp
     bridge.connections.asked(direct)
     trusted = bridge.settings.trusted_proxies
     if is_in(request.remote, trusted):
-        forwarded = request.headers.get("X-Forwarded-For", "")
+        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))  # one more from each
         request = request.clone(remote=client_behind(request.remote or "", forwarded, trusted))
     direct[ADDRESS] = request.remote or ""  # the log gets that one
     return await handler(request)
@@ -89,12 +92,12 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(request)
     except Refused as exc:
         request.app[BRIDGE].metrics.refused(exc.code)
-        return refusal(exc)
+        return _told(exc, request)
     except web.HTTPException as exc:
         if exc.status < 400:
             raise
         code = exc.reason.lower().replace(" ", "-")
-        answer = refusal(Refused(exc.status, code, f"{exc.reason}."))
+        answer = _told(Refused(exc.status, code, f"{exc.reason}."), request)
         if hdrs.ALLOW in exc.headers:
             answer.headers[hdrs.ALLOW] = exc.headers[hdrs.ALLOW]
         return answer
@@ -105,7 +108,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         if request.get(STARTED) and request.transport is not None:
             request.transport.abort()  # a WebSocket's, say: what follows is no part of it
         text = "The server failed: that is its fault, and is in its log."
-        return refusal(Refused(500, "failed", text))
+        return _told(Refused(500, "failed", text), request)
 
 
 @web.middleware
@@ -115,10 +118,16 @@ async def limit_requests(request: web.Request, handler: Handler) -> web.StreamRe
     bridge.limits.request(request.remote or "")
     if request.path == "/ws":
         check_origin(request.headers.get(hdrs.ORIGIN), request.host, bridge.settings)
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        text = "Send the body as it is: what is compressed may be a thousand times as long."
+        raise Refused(415, "wrong-encoding", text)
     if request.can_read_body:
         try:
             async with asyncio.timeout(BODY_LIMIT_S):
                 await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            most = bridge.settings.max_request_bytes
+            raise Refused(413, "too-big", f"Send at most {most} bytes.") from None
         except TimeoutError:
             raise Refused(408, "timeout", "The request took too long to come.") from None
     return await handler(request)
@@ -126,6 +135,17 @@ async def limit_requests(request: web.Request, handler: Handler) -> web.StreamRe
 
 MIDDLEWARES = (find_address, answer_errors, limit_requests)
 """The first one is outermost."""
+
+
+def _told(refused: Refused, request: web.Request) -> web.Response:
+    """A refusal in the terms of whom it is for; pages that may ask can read it."""
+    if not request.path.startswith(ONE_WAY_PATHS):
+        return refusal(refused)
+    answer, origin = problem(refused, request), request.headers.get(hdrs.ORIGIN)
+    with suppress(Refused):
+        check_origin(origin, request.host, request.app[BRIDGE].settings)
+        share(answer, origin)
+    return answer
 
 
 def refusal(refused: Refused) -> web.Response:
@@ -182,6 +202,12 @@ def check_origin(origin: str | None, host: str, settings: BridgeSettings) -> Non
         raise Refused(403, "bad-origin", text)
 
 
+def is_our_host(host: str, settings: BridgeSettings) -> bool:
+    """Whether a request's Host names us, and not another name that leads here (DNS rebinding)."""
+    place = _place(f"http://{host}")
+    return place is not None and _is_ours(place[0], settings)
+
+
 def _place(url: str) -> tuple[str, int] | None:
     """Host and port of a site; None for what is none."""
     try:
@@ -195,7 +221,7 @@ def _place(url: str) -> tuple[str, int] | None:
 def _is_ours(host: str, settings: BridgeSettings) -> bool:
     if settings.public_url is not None and host == urlsplit(settings.public_url).hostname:
         return True
-    if host in ("localhost", settings.host.lower()):
+    if host in ("localhost", settings.host.lower(), socket.gethostname().lower()):
         return True
     try:
         ip_address(host)

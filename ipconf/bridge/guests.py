@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import unicodedata
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from ..errors import ClosedError, ConfigurationError, InvalidStateError, NoItemError
+from ..errors import (
+    ClosedError,
+    ConfigurationError,
+    InvalidStateError,
+    NegotiationError,
+    NoItemError,
+    TransportError,
+)
 from ..events import CallStateChanged, Event, NewParticipant
 from ..hub.people import Role
 from ..model import MAX_SDES_BYTES, CallState
+from .log import tell
 from .qualities import QualityMeter
 
 if TYPE_CHECKING:
@@ -26,8 +35,18 @@ Kind = Literal["page", "whip", "whep"]
 
 MAX_NAME_CHARACTERS = 64
 NAMELESS = "Guest"
+MAX_MARKS = 3
+"""Combining marks in a row: enough for what is written, and too few to cover other lines."""
+INVISIBLE = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+    + "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+)
+"""What takes no ink: Default_Ignorable_Code_Point of Unicode as far as it is not of the categories
+that begin with C, and the empty pattern of Braille."""
 KEY_BYTES = 24
 """Of randomness in a key: nobody guesses it."""
+CONNECT_S = 45.0
+"""Who is let in and not heard of (RTP or RTCP) for so long is gone: nobody is in a room unseen."""
 VANISHED_S = 10.0
 """Whose call goes on, but who was known and is not heard of any more (RTCP), is gone after that."""
 
@@ -101,6 +120,11 @@ class Guest:
         return self.role is Role.MODERATOR
 
     @property
+    def known(self) -> bool:
+        """Whether something was heard of them (RTP or RTCP), so that the others know of them."""
+        return self._known
+
+    @property
     def attendee(self) -> Attendee | None:
         """The person in the conference; None until the far end is heard of."""
         return next(iter(self.leg.attendees), None)
@@ -113,7 +137,13 @@ class Guest:
         """
         if self.departure is not None:
             raise ClosedError(f"{self.name} has left")
-        return await self._tsp.answer(self.call, offer)
+        try:
+            return await self._tsp.answer(self.call, offer)
+        except NegotiationError as exc:
+            if isinstance(exc.__cause__, TransportError):  # this machine's fault, not the offer's
+                told = {"room": self.room.name, "kind": self.kind, "reason": str(exc.__cause__)}
+                tell("offer not answered", logging.WARNING, **told)
+            raise
 
     def add_candidate(self, candidate: str, mid: str | None = None) -> bool:
         """Hand on a trickled candidate; "" was the last. False where it cannot be taken."""
@@ -190,24 +220,45 @@ class Guest:
         if isinstance(event, CallStateChanged) and event.state is CallState.CONNECTED:
             self._connected = True
             self.room.news.look_again()
-        elif isinstance(event, NewParticipant):
+        elif isinstance(event, NewParticipant) and not self.known:
             self._known = True
+            self.room.news.greet(self)
 
     def look(self, now: float) -> None:
-        """Leave if the far end is not heard of any more; called once a second or so."""
-        if self.leg.attendees or not self._known or self.call.state is not CallState.CONNECTED:
+        """Leave if nothing is heard of the far end, or no longer; called once a second or so."""
+        if self.leg.attendees or (self.known and self.call.state is not CallState.CONNECTED):
             self._missed_at = None
         elif self._missed_at is None:
             self._missed_at = now
-        elif now - self._missed_at > VANISHED_S:
+        elif not self.known and now - self._missed_at > CONNECT_S:
+            self.begin_to_leave(f"you were not connected within {CONNECT_S:.0f} s", "timeout")
+        elif self.known and now - self._missed_at > VANISHED_S:
             self.begin_to_leave("nothing was heard of you any more", "timeout", again=True)
 
 
 def tidy_name(text: str) -> str:
-    """A name that can be shown: one line, nothing invisible that could mislead, not too long."""
+    """A name that can be shown: one line, nothing invisible that could mislead, not too long.
+
+    It is composed (NFC), and has no more than `MAX_MARKS` combining marks on one character.
+    """
     shown = (" " if c.isspace() else c for c in text[: MAX_NAME_CHARACTERS * 4])
-    kept = "".join(c for c in shown if unicodedata.category(c)[0] != "C")
-    return _short(" ".join(kept.split()), MAX_NAME_CHARACTERS) or NAMELESS
+    kept = "".join(c for c in shown if unicodedata.category(c)[0] != "C" and c not in INVISIBLE)
+    composed = _with_few_marks(unicodedata.normalize("NFC", kept))
+    return _short(" ".join(composed.split()), MAX_NAME_CHARACTERS) or NAMELESS
+
+
+def _with_few_marks(text: str) -> str:
+    """The text without the marks that are too many on one character, or have none to be on."""
+    kept, marks = [], MAX_MARKS
+    for c in text:
+        if unicodedata.category(c)[0] != "M":
+            marks = MAX_MARKS if c == " " else 0
+        elif marks == MAX_MARKS:
+            continue
+        else:
+            marks += 1
+        kept.append(c)
+    return "".join(kept)
 
 
 def _short(name: str, characters: int) -> str:
@@ -217,11 +268,19 @@ def _short(name: str, characters: int) -> str:
 
 
 def unique_name(name: str, taken: Iterable[str]) -> str:
-    """The name itself, or with " (2)" and so on after it where somebody has it."""
-    names = {each.casefold() for each in taken}
+    """The name itself, or with " (2)" and so on after it where somebody has it.
+
+    Capitals do not count, nor do other forms of the same characters, as wide ones (NFKC).
+    """
+    names = {_compared(each) for each in taken}
     number, unique = 1, name
-    while unique.casefold() in names:
+    while _compared(unique) in names:
         number += 1
         end = f" ({number})"
         unique = _short(name, MAX_NAME_CHARACTERS - len(end)) + end
     return unique
+
+
+def _compared(name: str) -> str:
+    """What two names have in common that are the same to their readers."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())

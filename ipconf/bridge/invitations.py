@@ -98,6 +98,27 @@ def load_secret(state_dir: Path | None) -> bytes:
         secret = path.read_bytes()
     except OSError as exc:
         raise ConfigurationError(f"the secret cannot be kept in state_dir: {exc}") from None
+    return _checked(secret, path)
+
+
+def kept_secret(state_dir: Path) -> bytes:
+    """The secret that a server has made in this directory; nothing is made.
+
+    Raises ConfigurationError where there is none, it cannot be read, or is no secret.
+    """
+    path = state_dir / "secret"
+    try:
+        return _checked(path.read_bytes(), path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigurationError(
+            f"state_dir {state_dir} has no secret: start the server with that state_dir first, or "
+            "look at the spelling"
+        ) from None
+    except OSError as exc:
+        raise ConfigurationError(f"the secret in state_dir cannot be read: {exc}") from None
+
+
+def _checked(secret: bytes, path: Path) -> bytes:
     if len(secret) < SECRET_BYTES:
         raise ConfigurationError(f"{path} is no secret of a bridge: remove it to get a new one")
     return secret

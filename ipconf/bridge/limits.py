@@ -27,13 +27,16 @@ class Buckets:
         self._now = now
         self._left: dict[str, tuple[float, float]] = {}  # tokens, and when they were counted
 
-    def take(self, address: str) -> float:
-        """Take a token; returns 0.0, or in how many seconds there is one."""
+    def take(self, address: str, number: float = 1.0) -> float:
+        """Take tokens, one for the most part; returns 0.0, or in how many seconds they are there.
+
+        Where they are not, none is taken; more than the burst are never there.
+        """
         now = self._now()
         tokens, since = self._left.pop(address, (self._burst, now))
         tokens = min(self._burst, tokens + (now - since) * self._per_s)
-        wait = 0.0 if tokens >= 1.0 else (1.0 - tokens) / self._per_s
-        self._left[address] = (tokens - 1.0 if wait == 0.0 else tokens, now)
+        wait = 0.0 if tokens >= number else (number - tokens) / self._per_s
+        self._left[address] = (tokens - number if wait == 0.0 else tokens, now)
         if len(self._left) > MAX_BUCKETS:
             self._forget(now)
         return wait

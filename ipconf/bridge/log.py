@@ -21,6 +21,13 @@ HTTP = logging.getLogger("ipconf.bridge.http")
 """What aiohttp says of requests."""
 QUIET = ("aiohttp", "aioice", "aiortc", "asyncio")
 """Libraries: only their warnings and errors are told, as below that they tell whole requests."""
+SOCKETS = "aiohttp.websocket"
+"""Its warnings have text of clients in them."""
+
+FILES = ("/", "/static")
+"""Routes whose files are asked for by every visit: they are told at debug level alone."""
+NO_BODY = (204, 304)
+"""Statuses of answers that have none (RFC 9110 section 6.4.1)."""
 
 Field = str | int | float | bool | None
 
@@ -45,6 +52,7 @@ def set_up_log(form: str, level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    logging.getLogger(SOCKETS).setLevel(logging.ERROR)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Field]:
@@ -82,6 +90,13 @@ class JsonLines(logging.Formatter):
         return json.dumps(values)
 
 
+def _body_length(request: web.BaseRequest, response: web.StreamResponse) -> int:
+    """How long the answer's body is, in bytes; aiohttp counts headers, and no files."""
+    if request.method == "HEAD" or response.status in NO_BODY:
+        return 0
+    return response.content_length or 0
+
+
 class AccessLog(AbstractAccessLogger):
     """One line a request, with the route in place of the path, which has rooms and keys in it."""
 
@@ -92,15 +107,18 @@ class AccessLog(AbstractAccessLogger):
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """Called by aiohttp when a request is done; of a WebSocket, when it is closed."""
-        self.logger.info(
+        route = request.get(ROUTE, "")
+        of_page = route in FILES and response.status < 400
+        self.logger.log(
+            logging.DEBUG if of_page else logging.INFO,
             "request",
             extra={
                 "fields": {
                     "address": request.get(ADDRESS, request.remote),
                     "method": request.method,
-                    "route": request.get(ROUTE, ""),
+                    "route": route,
                     "status": response.status,
-                    "bytes": response.body_length,
+                    "bytes": _body_length(request, response),
                     "seconds": round(time, 4),
                 }
             },

@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from aiohttp import hdrs, web
 
 from ..model import IceServer
-from .guards import RETRY_AFTER_S
-from .refusals import Refused
+from .refusals import RETRY_AFTER_S, Refused
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"

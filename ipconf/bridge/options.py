@@ -27,6 +27,13 @@ METAVARS = {
 }  # fmt: skip
 """What stands for the values of flags that take something else than a number."""
 
+SENTENCES = {
+    "int_parsing": "give a whole number", "int_from_float": "give a whole number",
+    "int_type": "give a whole number", "float_parsing": "give a number",
+    "float_type": "give a number",
+}  # fmt: skip
+"""What to do about values of another kind, by pydantic's name for what is wrong."""
+
 
 def flag_of(name: str) -> str:
     """The flag of a field."""
@@ -112,7 +119,7 @@ def read_file(path: Path) -> dict[str, Any]:
 def _problem(error: dict[str, Any], source: Path | None, flags: Mapping[str, Any]) -> str:
     """What is wrong with one option, with the flag or with the key and the file where it stands."""
     where = [str(part) for part in error["loc"]]
-    said = error["msg"].removeprefix("Value error, ")
+    said = SENTENCES.get(error["type"], error["msg"].removeprefix("Value error, "))
     if not where:  # options that do not go together
         return said if source is None else f"{source}: {said}"
     if where[0] in flags:

@@ -66,8 +66,8 @@ class RoomNews:
     # -- one page
 
     def greet(self, guest: Guest) -> None:
-        """Tell a page that has just come everything."""
-        if guest.page is None:
+        """Tell everything to a page that has just come, once the others know of it."""
+        if guest.page is None or not guest.known:
             return
         for text in self._said:
             guest.page.tell(text)
@@ -85,7 +85,7 @@ class RoomNews:
 
     @property
     def _listening(self) -> list[Guest]:
-        return [guest for guest in self._room.guests if guest.page is not None]
+        return [guest for guest in self._room.guests if guest.page is not None and guest.known]
 
     def _tell(self) -> None:
         self._due = None
@@ -161,6 +161,7 @@ class RoomNews:
                     self._tell_said(event)
                     continue
                 if isinstance(event, RecordingFailed):
+                    self._room.recording_failed(event.recording, event.error)
                     self._tell_recording_failed()
                 self.look_again()
         self._room.begin_to_end("The meeting is over.", "ended")
@@ -203,7 +204,7 @@ class RoomNews:
             if number % LOOK_EVERY == 0:
                 for guest in self._room.guests:
                     guest.look(now)
-            if not listening:
+            if all(guest.page is None for guest in self._room.guests):
                 continue
             for guest in self._room.guests[number % QUALITY_EVERY :: QUALITY_EVERY]:
                 guest.quality.measure(guest.call.stats(), now)

@@ -29,6 +29,10 @@ from .page_protocol import (
 )
 from .refusals import Refused
 
+EARLY = Trickled | Camera | Microphone | Slots | Heights
+"""What may be asked for before anybody knows of the guest: nobody else notices it."""
+NOT_CONNECTED = "Wait until you are connected."
+
 
 def carry_out(request: Request, guest: Guest) -> None:
     """Do what a guest asks for; Refused (not-allowed, no-person, ...) says why not.
@@ -39,13 +43,21 @@ def carry_out(request: Request, guest: Guest) -> None:
         if isinstance(request, Moderation):
             if not guest.moderates:
                 raise Refused(403, "not-allowed", "Only moderators may do that.")
+            _check_known(request, guest)
             _moderate(request, guest)
         else:
+            _check_known(request, guest)
             _act(request, guest)
     except NoItemError:  # whoever it is about has just left, or we have
         raise Refused(404, "no-person", "They are not in the room any more.") from None
     except (ConfigurationError, InvalidStreamError) as exc:
         raise Refused(400, "bad-request", str(exc)) from None
+
+
+def _check_known(request: Request, guest: Guest) -> None:
+    """Refused (not-connected) where the others could notice somebody whom they do not see."""
+    if not guest.known and not isinstance(request, EARLY):
+        raise Refused(409, "not-connected", NOT_CONNECTED)
 
 
 def _act(request: Request, guest: Guest) -> None:
@@ -113,5 +125,5 @@ def _remove(person: Attendee, reason: str, guest: Guest) -> None:
 
 def _self(guest: Guest) -> Attendee:
     if guest.attendee is None:
-        raise Refused(409, "not-connected", "Wait until you are connected.")
+        raise Refused(409, "not-connected", NOT_CONNECTED)
     return guest.attendee

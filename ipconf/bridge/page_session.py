@@ -10,11 +10,14 @@ welcome gave.
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aiohttp import WebSocketError, WSMessage, WSMsgType, web
 
 from ..errors import IpconfError
+from ..hub.people import Role
 from .guests import Departure, Guest
 from .invitations import NAME_OF_ROLE
 from .keys import BRIDGE
@@ -45,6 +48,8 @@ HELLO_S = 10.0
 PING_S = 15.0
 """Who answers none for half as long has lost the connection."""
 MAX_EARLY_CANDIDATES = 100
+INVITATION_S = 7 * 86_400.0
+"""So long those hold that moderators can hand on."""
 RATES = {"message": (50.0, 100.0), "say": (2.0, 10.0), "offer": (0.5, 10.0), "mistake": (1 / 3, 20)}
 """How many a second in the long run, and how many at once."""
 
@@ -54,11 +59,13 @@ async def page_session(request: web.Request) -> web.WebSocketResponse:
     socket = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,),
         heartbeat=PING_S,
+        autoping=False,
         max_msg_size=MAX_MESSAGE_BYTES,
         compress=False,
         timeout=FAREWELL_S,
     )
     await socket.prepare(request)
+    request.app[BRIDGE].connections.upgraded(request)
     await PageSession(request, socket).run()
     return socket
 
@@ -70,6 +77,7 @@ class PageSession:
         self._bridge: Bridge = request.app[BRIDGE]
         self._address = request.remote or ""
         self._socket = socket
+        self._transport = request.transport
         self._writer = PageWriter(request, socket)
         self._guest: Guest | None = None
         self._offering: asyncio.Task[None] | None = None
@@ -99,7 +107,7 @@ class PageSession:
         """Wait for the hello, and let its sender in."""
         try:
             async with asyncio.timeout(HELLO_S):
-                first = await self._socket.receive()
+                first = await self._receive()
         except TimeoutError:
             self._refuse(Refused(408, "timeout", "There was no hello in time."), "hello")
             return
@@ -136,7 +144,6 @@ class PageSession:
             raise
         guest.on_gone(lambda reason: admission.release())
         self._bridge.metrics.joined("page")
-        tell("guest joined", room=guest.room.name, kind="page")
         return guest
 
     def _welcome(self, guest: Guest, *, resumed: bool) -> None:
@@ -158,16 +165,25 @@ class PageSession:
                 slots=settings.video_slots,
                 can_record=settings.recordings_dir is not None,
                 name=guest.name,
+                invitation=self._invitation(guest),
             )
         )
         guest.room.news.greet(guest)
+
+    def _invitation(self, guest: Guest) -> str | None:
+        """For a moderator to hand on, where guests need one."""
+        room = guest.room.name
+        if not guest.moderates or self._bridge.settings.room(room).open:
+            return None
+        until = time.time() + INVITATION_S
+        return self._bridge.invitations.invite(room, Role.SPEAKER, until)
 
     # -- in
 
     async def _listen(self) -> None:
         """Take requests until the socket is closed."""
         while self._guest is not None and self._writer.departure is None:
-            received = await self._socket.receive()
+            received = await self._receive()
             if received.type is WSMsgType.TEXT:
                 self._take(received.data, self._guest)
             elif received.type is WSMsgType.BINARY:
@@ -176,6 +192,22 @@ class PageSession:
                 if _is_meant(received) and self._writer.departure is None:
                     self._guest.begin_to_leave("", "left")
                 return
+
+    async def _receive(self) -> WSMessage:
+        """The next message; pings are answered here, and count as messages do."""
+        while True:
+            received = await self._socket.receive()
+            if received.type not in (WSMsgType.PING, WSMsgType.PONG):
+                return received
+            if not self._may("message"):
+                if self._guest is not None:
+                    self._guest.begin_to_leave("Your page sends too much.", "refused")
+                if self._transport is not None:
+                    self._transport.abort()
+                return WSMessage(WSMsgType.CLOSED, None, None)
+            if received.type is WSMsgType.PING:
+                with suppress(ConnectionError):  # just closed
+                    await self._socket.pong(received.data)
 
     def _take(self, text: str, guest: Guest) -> None:
         if not self._may("message"):
@@ -240,6 +272,7 @@ class PageSession:
 
     def _refuse(self, refusal: Refused, about: str) -> None:
         """Let nobody in."""
+        tell("guest refused", kind="page", code=refusal.code)
         self._error(refusal, about)
         self._writer.bye(Departure("refused", refusal.text, refusal.status in (429, 503)))
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hmac
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from .. import __version__
-from .guards import is_loopback
+from .guards import is_loopback, is_our_host
 from .keys import BRIDGE
 from .page_session import page_session
 from .refusals import Refused
 from .whip import whip_routes
+
+if TYPE_CHECKING:
+    from .settings import BridgeSettings
 
 PAGE = Path(__file__).parent / "page"
 ROOM_PATH = "/{room:[A-Za-z0-9_-]{1,64}}"
@@ -55,18 +59,23 @@ async def _metrics(request: web.Request) -> web.Response:
     bridge = request.app[BRIDGE]
     if not bridge.settings.metrics:
         raise Refused(404, "not-found", "This server tells no metrics.")
-    if not _may_read(request, bridge.settings.metrics_token):
+    if not _may_read(request, bridge.settings):
         raise Refused(403, "not-allowed", "Metrics are for this machine, or need metrics_token.")
     return web.Response(
         body=bridge.metrics.page(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE_LATEST}
     )
 
 
-def _may_read(request: web.Request, token: str | None) -> bool:
-    """Whether it is this machine that asks, and not a proxy on it, or somebody with the token."""
+def _may_read(request: web.Request, settings: BridgeSettings) -> bool:
+    """Whether it is this machine that asks, or somebody with the token.
+
+    Neither a proxy on it counts, nor a browser on it with another site's page (DNS rebinding).
+    """
+    token = settings.metrics_token
     if token is not None:
         told = request.headers.get(hdrs.AUTHORIZATION, "").encode(errors="replace")
         if hmac.compare_digest(told, f"Bearer {token}".encode()):
             return True
     proxied = any(name in request.headers for name in FORWARDED)
-    return not proxied and is_loopback(request.remote)
+    ours = is_our_host(request.headers.get(hdrs.HOST, "localhost"), settings)
+    return ours and not proxied and is_loopback(request.remote)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+RETRY_AFTER_S = {429: "10", 503: "30"}
+"""By status: when to try again."""
+
 
 class Refused(Exception):
     """A client's request is refused; `status` is HTTP's, `code` is for programs, `text` for people.

@@ -6,20 +6,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import IpconfError
 from ..events import AttendeeChanged, MessageReceived
 from ..hub.people import Attendee, Role
 from ..model import ConferenceSettings
-from .guests import Guest
+from .guests import Departure, Guest, Kind
 from .log import tell
 from .page_news import RoomNews
 from .refusals import Refused
 
 if TYPE_CHECKING:
-    from ..call import Call
-    from ..hub.call_legs import CallLeg
     from ..hub.legs import Leg
     from ..hub.recording import ConferenceRecording
     from ..msp import MediaServiceProvider
@@ -86,29 +85,20 @@ class Room:
         if self.conference.locked and role is not Role.MODERATOR:
             raise Refused(403, "locked", "The room is locked: ask who is in it to unlock it.")
 
-    def add(self, call: Call, name: str, role: Role) -> CallLeg:
-        """A leg for a new guest's call; moderators come in where others find it locked."""
-        locked = self.conference.locked
-        self.conference.lock(False)
-        try:
-            return self.conference.add(call, name, role, one_person=True)
-        finally:
-            self.conference.lock(locked)
-
     def admit(self, guest: Guest) -> None:
         """A guest is there."""
         self._guests[guest.leg.identity] = guest
+        tell("guest joined", room=self.name, kind=guest.kind)
         if self._to_record:
             self._to_record = False
-            try:
+            with suppress(Refused):  # the log has it
                 self.record(True)
-            except Refused as exc:
-                tell("recording failed", logging.ERROR, room=self.name, reason=str(exc.__cause__))
 
     def forget(self, guest: Guest) -> None:
         """A guest leaves."""
         if self._guests.pop(guest.leg.identity, None) is guest:
             assert guest.departure is not None
+            _tell_left(self.name, guest.kind, guest.departure)
             self.on_guest_gone(guest)
             self.spawn(_wait(guest))
             self.look_whether_empty()
@@ -145,10 +135,12 @@ class Room:
             await asyncio.gather(*leaving, return_exceptions=True)
             await self.conference.end(reason)
         finally:
+            self._tell_recorded()
             await self.news.close()
             while self._tasks:
                 await asyncio.wait(self._tasks)
             self.on_end()
+            tell("room ended", room=self.name)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run that in a task for which the end of the room waits."""
@@ -180,7 +172,7 @@ class Room:
         if not on:
             if self._recording is not None:
                 self._recording.stop()
-                self._recording = None
+            self._tell_recorded()
             return
         directory = self.bridge_settings.recordings_dir
         if directory is None:
@@ -197,8 +189,33 @@ class Room:
             directory.mkdir(parents=True, exist_ok=True)
             self._recording = self.conference.record(path)
         except (IpconfError, OSError) as exc:
+            tell("recording failed", logging.WARNING, room=self.name, reason=str(exc))
             text = "The recording cannot be written: tell who runs the server."
             raise Refused(500, "no-recording", text) from exc
+        tell("recording began", room=self.name, file=path.name)
+
+    def recording_failed(self, recording: ConferenceRecording, error: Exception) -> None:
+        """A recording cannot be written any more."""
+        if recording is self._recording:
+            self._recording = None
+        told = {"room": self.name, "file": recording.path.name, "reason": str(error)}
+        tell("recording failed", logging.WARNING, **told)
+
+    def _tell_recorded(self) -> None:
+        """Log how our recording ended, if there was one."""
+        recording, self._recording = self._recording, None
+        if recording is not None and recording.error is not None:
+            self.recording_failed(recording, recording.error)
+        elif recording is not None:
+            tell("recording ended", room=self.name, file=recording.path.name)
+
+
+def _tell_left(room: str, kind: Kind, departure: Departure) -> None:
+    """Log how a guest left; with the words only where no guest can have written them."""
+    told = {"room": room, "kind": kind, "code": departure.code}
+    if departure.code in ("timeout", "refused"):
+        told["reason"] = departure.text
+    tell("guest left", **told)
 
 
 async def _wait(guest: Guest) -> None:

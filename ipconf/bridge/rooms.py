@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from ..hub.people import Role
 from .guests import Guest, Kind, tidy_name, unique_name
+from .log import tell
 from .refusals import Refused
 from .room import Room
 from .settings import RoomSettings, room_name
@@ -58,23 +59,30 @@ class Rooms:
         Raises Refused: bad-name, bad-token (also where an invitation is needed and there is none,
         whether the room exists or not), not-allowed, room-full, locked, too-many-rooms, stopping.
         """
+        role = self.check(name, token, kind)
+        name = room_name(name)
+        room = self._rooms.get(name) or self._make(name, self._settings.room(name))
+        try:
+            return await self._admit(room, role, guest_name, kind)
+        finally:
+            room.look_whether_empty()
+
+    def check(self, name: str, token: str | None, kind: Kind) -> Role:
+        """As whom `enter` would let somebody in just now; it costs little, and makes nothing.
+
+        Raises Refused as `enter` does, but never too-many-rooms.
+        """
         if self._closed:
             raise Refused(503, "stopping", "The server is stopping.")
         try:
             name = room_name(name)
         except ValueError as exc:
             raise Refused(400, "bad-name", f"There is no such room: {exc}.") from None
-        settings = self._settings.room(name)
-        role = self._role(name, token, settings, kind)
+        role = self._role(name, token, self._settings.room(name), kind)
         room = self._rooms.get(name)
         if room is not None:
             room.check(role)
-        else:
-            room = self._make(name, settings)
-        try:
-            return await self._admit(room, role, guest_name, kind)
-        finally:
-            room.look_whether_empty()
+        return role
 
     def _role(self, name: str, token: str | None, settings: RoomSettings, kind: Kind) -> Role:
         if token:
@@ -100,13 +108,14 @@ class Rooms:
         room.on_ending = lambda: self._retire(room)
         room.on_end = lambda: self._retired.discard(room)
         self._rooms[name] = room
+        tell("room made", room=name)
         return room
 
     async def _admit(self, room: Room, role: Role, guest_name: str, kind: Kind) -> Guest:
         name = unique_name(tidy_name(guest_name), (guest.name for guest in room.guests))
         call = self._msp.create_call(settings=self._call_settings)
         try:
-            leg = room.add(call, name, role)
+            leg = room.conference.add(call, name, role, one_person=True)
         except UsageError:  # an application that has the conference as well has filled it, say
             await call.close()
             raise Refused(503, "room-full", "The room takes nobody just now.") from None

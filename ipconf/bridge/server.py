@@ -18,6 +18,7 @@ from ..model import Identity
 from ..tsp.web import WebTsp
 from .addresses import site_of
 from .certificates import tls_for
+from .checks import check_machine
 from .connections import Connections
 from .guards import MIDDLEWARES, add_headers
 from .invitations import Invitations, load_secret
@@ -36,7 +37,7 @@ LAST_ANSWERS_S = 1.0
 """... then requests to be answered, and as long to be given up ..."""
 END_S = 3.0
 """... and then calls and threads to end: less than 10 s in all."""
-KEEP_ALIVE_S = 75.0
+KEEP_ALIVE_S = 15.0
 """So long a connection stays open between requests."""
 LINGER_S = 2.0
 """So long the rest of a request that was refused is still read, so that the answer arrives."""
@@ -46,8 +47,9 @@ STOPPING = "the server is stopping"
 class Bridge:
     """Rooms on a socket; use it with `async with`, and `serve` until a signal ends it.
 
-    Entering raises ConfigurationError for files that cannot be used, and TransportError where it
-    cannot listen. What handlers use (`rooms`, `limits` and so on) is there once it is entered.
+    Entering raises ConfigurationError for files, directories and addresses that cannot be used, and
+    TransportError where it cannot listen. What handlers use (`rooms`, `limits` and so on) is there
+    once it is entered.
     """
 
     def __init__(self, settings: BridgeSettings) -> None:
@@ -66,6 +68,7 @@ class Bridge:
         self._end = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        check_machine(self.settings)
         self.invitations = Invitations(load_secret(self.settings.state_dir))
         tls = tls_for(self.settings)
         self.fingerprint = None if tls is None else tls.fingerprint
@@ -118,31 +121,32 @@ class Bridge:
         self.stopping.set()
 
     async def _listen(self, end: AsyncExitStack, context: ssl.SSLContext | None) -> None:
-        runner = web.AppRunner(
-            self._app(),
-            access_log_class=AccessLog,
-            access_log=ACCESS,
-            logger=HTTP,
-            shutdown_timeout=LAST_ANSWERS_S,
-            keepalive_timeout=KEEP_ALIVE_S,
-            lingering_time=LINGER_S,
-        )
+        runner = web.AppRunner(self._app(), shutdown_timeout=LAST_ANSWERS_S)
         await runner.setup()
         end.push_async_callback(runner.cleanup)
         assert runner.server is not None
-        self.connections = Connections(runner.server)
+        of_each = {
+            "access_log_class": AccessLog,
+            "access_log": ACCESS,
+            "logger": HTTP,
+            "keepalive_timeout": KEEP_ALIVE_S,
+            "lingering_time": LINGER_S,
+            "auto_decompress": False,  # `guards` refuses what is compressed
+        }
+        self.connections = Connections(runner.server, self.settings, self.metrics, context, of_each)
         end.callback(self.connections.close)
         host, port = self.settings.host, self.settings.port
         ports = (port, 0) if self.settings.any_port else (port,)
         for number in ports:
             try:
-                await web.TCPSite(runner, host, number, ssl_context=context).start()
+                listener = await self.connections.listen(host, number)
                 break
             except OSError as exc:
                 if number == ports[-1] or exc.errno != errno.EADDRINUSE:
                     reason = exc.strerror or exc
                     raise TransportError(f"cannot listen on {host}:{number}: {reason}") from None
-        self.port = int(runner.addresses[0][1])
+        end.callback(listener.close)
+        self.port = int(listener.sockets[0].getsockname()[1])
 
     def _app(self) -> web.Application:
         size = self.settings.max_request_bytes

@@ -42,6 +42,8 @@ def _list(value: object) -> object:
 def _ports(value: object) -> object:
     if isinstance(value, str) and (match := PORTS.fullmatch(value.strip())):
         return (int(match[1]), int(match[2]))
+    if value is not None and not (isinstance(value, list | tuple) and len(value) == 2):
+        raise ValueError("give two ports, as 40000-40100")
     return value
 
 

@@ -30,7 +30,6 @@ from .one_way_http import (
     bearer_token,
     ice_links,
     preflight,
-    problem,
     require_accepts_sdp,
     require_match,
     require_type,
@@ -83,14 +82,22 @@ class OneWay:
     # -- the endpoint
 
     async def _create(self, request: web.Request) -> web.Response:
+        try:
+            return await self._let_in(request)
+        except Refused as exc:
+            tell("guest refused", kind=self._way.kind, code=exc.code)
+            raise
+
+    async def _let_in(self, request: web.Request) -> web.Response:
         """Let somebody in with an offer: 201 and the answer (RFC 9725 section 4.2)."""
         bridge = request.app[BRIDGE]
         require_type(request, SDP)
         require_accepts_sdp(request)
         text = await text_of(request, bridge.settings.max_request_bytes)
-        offer = one_way_offer(text, self._way, bridge.settings.call_settings())
+        bridge.rooms.check(request.match_info["room"], bearer_token(request), self._way.kind)
         admission = bridge.limits.admit(request.remote or "")
-        try:
+        try:  # reading an offer costs something: only who may come in has it read
+            offer = one_way_offer(text, self._way, bridge.settings.call_settings())
             session, answer = await self._enter(request, offer)
         except BaseException:
             admission.release()
@@ -125,14 +132,11 @@ class OneWay:
     def _keep(self, session: Session, admission: Admission) -> None:
         """Remember a session until its guest is gone."""
         guest = session.guest
-        told = {"room": guest.room.name, "kind": self._way.kind, "name": guest.name}
 
         def gone(reason: str) -> None:
             self._sessions.pop(guest.key, None)
             admission.release()
-            tell("session ended", **told, reason=reason)
 
-        tell("session began", **told)
         self._sessions[guest.key] = session
         guest.on_gone(gone)
 
@@ -174,19 +178,13 @@ async def _tell_session(request: web.Request) -> web.Response:
 
 
 def _answering(handler: Handler) -> Handler:
-    """A handler whose answers, refusals included, can be read by the pages that may ask."""
+    """A handler whose answers can be read by the pages that may ask; refusals see `guards`."""
 
     async def handle(request: web.Request) -> web.Response:
-        bridge, origin = request.app[BRIDGE], request.headers.get(hdrs.ORIGIN)
-        allowed = None
-        try:
-            check_origin(origin, request.host, bridge.settings)
-            allowed = origin
-            response = await handler(request)
-        except Refused as exc:
-            bridge.metrics.refused(exc.code)
-            response = problem(exc, request)
-        share(response, allowed)
+        origin = request.headers.get(hdrs.ORIGIN)
+        check_origin(origin, request.host, request.app[BRIDGE].settings)
+        response = await handler(request)
+        share(response, origin)
         return response
 
     return handle

@@ -112,7 +112,7 @@ class Controls(ABC):
     # -- roles and hands
 
     def set_role(self, who: Who, role: Role) -> None:
-        """Make a leg a listener, speaker or moderator; listeners are not heard."""
+        """Make a leg a listener, speaker or moderator; listeners are neither heard nor seen."""
         leg = self._leg(who)
         if leg.role is not role:
             leg.role = role

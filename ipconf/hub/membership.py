@@ -85,7 +85,7 @@ class Membership(VideoControls):
 
     @property
     def locked(self) -> bool:
-        """Whether nobody can join."""
+        """Whether nobody can join but moderators."""
         return self._locked
 
     @property
@@ -115,12 +115,12 @@ class Membership(VideoControls):
         says that there is never more than one person at the far end, who stays the same for the
         conference over a change of transports, as a browser does not for the CNAME. The call
         gives its sound to the conference: it must have no terminals for audio of its own. Raises
-        ConferenceFullError, InvalidStateError while the conference is locked or when the call is in
-        one already, InvalidStreamError for another provider's call, InvalidMediaTypeError for one
-        without audio, InvalidTerminalError if terminals are in the way, ConfigurationError for a
-        name of more than 255 bytes.
+        ConferenceFullError, InvalidStateError while the conference is locked, but for a moderator,
+        or when the call is in one already, InvalidStreamError for another provider's call,
+        InvalidMediaTypeError for one without audio, InvalidTerminalError if terminals are in the
+        way, ConfigurationError for a name of more than 255 bytes.
         """
-        self._check_room()
+        self._check_room(role)
         _check_name(name)
         if call not in self._provider.calls:
             raise InvalidStreamError(f"{call!r} is no open call of the conference's provider")
@@ -148,7 +148,7 @@ class Membership(VideoControls):
         Raises ConferenceFullError, InvalidStateError, ConfigurationError for a name of more than
         255 bytes, and what `LocalLeg.select_terminal` raises.
         """
-        self._check_room()
+        self._check_room(role)
         _check_name(name)
         leg = LocalLeg(self._whole, f"leg {next(self._numbers)}", name, role)
         self._enter(leg)
@@ -198,7 +198,7 @@ class Membership(VideoControls):
             await leg.call.disconnect(reason)
 
     def lock(self, locked: bool = True) -> None:
-        """Let nobody join from now on, or let them again."""
+        """Let nobody join from now on but moderators, or let everybody again."""
         if locked != self._locked:
             self._locked = locked
             self._post(ConferenceLocked, locked=locked)
@@ -257,10 +257,10 @@ class Membership(VideoControls):
     def _person_gone(self, person: Attendee) -> None:
         """Somebody is no longer here."""
 
-    def _check_room(self) -> None:
+    def _check_room(self, role: Role = Role.SPEAKER) -> None:
         if self._ended:
             raise ClosedError(f"{self.identity} is over; create a new conference")
-        if self._locked:
+        if self._locked and role is not Role.MODERATOR:
             raise InvalidStateError(f"{self.identity} is locked; lock(False) opens it")
         if len(self._legs) >= self.settings.max_legs:
             raise ConferenceFullError(

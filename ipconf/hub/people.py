@@ -19,9 +19,9 @@ class Role(enum.Enum):
     """What somebody may do in a conference."""
 
     LISTENER = "listener"
-    """Hear; who is asked to speak becomes a speaker."""
+    """Hear and see; who is asked to speak becomes a speaker."""
     SPEAKER = "speaker"
-    """Hear and be heard: everybody, unless said otherwise."""
+    """Be heard and seen as well: everybody, unless said otherwise."""
     MODERATOR = "moderator"
     """Speak, and have a say about the others."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class RecordingKind(enum.Enum):
-    """What a recording of a conference holds."""
+    """What a recording of a conference holds: of listeners nothing."""
 
     TRACKS = "tracks"
     """Each person's sound and pictures on tracks of their own, as they came."""

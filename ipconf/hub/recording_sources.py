@@ -11,11 +11,18 @@ from ..streams.substreams import SubStream
 from ..terminals.base import Terminal
 from ..transports.content import SLIDES
 from .call_legs import CallLeg
+from .legs import Leg
+from .people import Role
 
 if TYPE_CHECKING:
     from ..conference import Conference
 
 CAMERA = "camera"
+
+
+def is_recorded(leg: Leg) -> bool:
+    """Whether who comes that way is: listeners, who are neither heard nor seen, are not."""
+    return leg.role is not Role.LISTENER
 
 
 class Sender(NamedTuple):

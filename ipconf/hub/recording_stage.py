@@ -13,7 +13,7 @@ from ..pipelines.mosaic import Tile
 from ..terminals.base import RenderTerminal, Samples, Terminal
 from ..transports.content import SLIDES
 from .people import Attendee
-from .recording_sources import Sender, Senders
+from .recording_sources import Sender, Senders, is_recorded
 
 if TYPE_CHECKING:
     from ..conference import Conference
@@ -59,7 +59,8 @@ class PictureTap(RenderTerminal):
 class Stage:
     """The people who are seen, at most `places`; of more those who talk, or talked last.
 
-    Only those who are seen are decoded. Who is in a side room is not seen, as they are not heard.
+    Only those who are seen are decoded. Who is in a side room is not seen, as they are not heard;
+    nor are listeners.
     """
 
     def __init__(self, conference: Conference, places: int) -> None:
@@ -123,11 +124,14 @@ class Stage:
 
     def _here(self) -> list[Attendee]:
         conference = self._conference
-        return [p for p in conference.attendees if not conference.room_of(p)]
+        people = conference.attendees
+        return [p for p in people if is_recorded(p.leg) and not conference.room_of(p)]
 
     def _wants(self, sender: Sender) -> bool:
         person, content, wanted = self._person_of(sender), sender.content, self._wanted
-        if person is None or (content != SLIDES and person not in self._people):
+        if person is None or not is_recorded(sender.leg):
+            return False
+        if content != SLIDES and person not in self._people:
             return False
         shows = sum(kind == SLIDES for _, kind in wanted)
         if content == SLIDES and (person, SLIDES) not in wanted and shows >= MAX_SLIDES:

@@ -31,7 +31,7 @@ from ..terminals.recorder import Recording
 from .recording import ConferenceRecording
 from .recording_hooks import post
 from .recording_index import IndexedTrack, RecordingIndex
-from .recording_sources import Sender, Senders
+from .recording_sources import Sender, Senders, is_recorded
 
 if TYPE_CHECKING:
     from ..conference import Conference
@@ -139,7 +139,9 @@ class TrackRecording(ConferenceRecording):
         super().__init__(conference, path)
         self._kind = format_of(self.path, GROWING_FILES)
         media = (MediaType.AUDIO, MediaType.VIDEO)
-        self._senders = Senders(conference, media, self._make, self._gone)
+        self._senders = Senders(
+            conference, media, self._make, self._gone, wants=lambda sender: is_recorded(sender.leg)
+        )
         self._recording: GrowingRecording | None = None
         self._index: RecordingIndex
         self._missing: dict[str, None] = {}

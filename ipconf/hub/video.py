@@ -18,7 +18,7 @@ from ..engine.places import MIN_STAY_S, Claim, Rank, rank_of_talk
 from ..engine.video_rates import RateSettings, sender_limits
 from ..terminals.packets import Outlet
 from .legs import Leg
-from .people import Attendee
+from .people import Attendee, Role
 from .video_feeds import Feed
 from .video_slots import ViewSlot
 from .video_views import LegView
@@ -172,6 +172,8 @@ class VideoBridge:
                 self._camera(feed)
 
     def _shows(self, feed: Feed) -> bool:
+        if feed.leg.role is Role.LISTENER:
+            return False
         return feed.leg not in self.hidden and feed.attendee not in self.hidden
 
     # -- who is seen
@@ -220,7 +222,7 @@ class VideoBridge:
         limits = sender_limits(viewers, layered, settings)
         told: dict[CallLeg, list[Feed]] = {}
         for feed in self.feeds:
-            if feed.live or feed.excessive:
+            if feed.is_live(now) or feed.excessive:  # also whom nobody may see: less will do
                 unseen = settings.sender_max_bps if feed.recorded else settings.sender_floor_bps
                 feed.limit_bps = float(limits.get(feed.head, unseen))
                 self._judge(feed, now)

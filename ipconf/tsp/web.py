@@ -47,8 +47,8 @@ class WebTsp(TelephonyServiceProvider):
 
         A call that is connected gets new transports, and goes on with the old ones if the offer
         cannot be used. An offer waits until the one before it is answered. Raises NegotiationError
-        where the call says why it cannot answer, or does not within `timeout_s`, ClosedError when
-        the call is closed, or outside `async with`.
+        where the call says why it cannot answer, with its error as the cause, or does not within
+        `timeout_s`; ClosedError when the call is closed, or outside `async with`.
         """
         self._require_open()
         line = self._line(call)
@@ -127,18 +127,21 @@ class _Line:
         if event.state is CallState.DISCONNECTED:
             why = _ENDS.get(event.cause, "the call ended")
             reason = str(event.error) if event.error is not None else why
-            self.fail(reason)
+            self.fail(reason, event.error)
             ends, self.ends = self.ends, []
             for told in ends:
                 told(reason)
         elif event.state is CallState.CONNECTED and event.error is not None:
-            self.fail(str(event.error))  # the offer was no good, and the call goes on without it
+            # The offer was no good, and the call goes on without it.
+            self.fail(str(event.error), event.error)
 
-    def fail(self, reason: str) -> None:
+    def fail(self, reason: str, cause: Exception | None = None) -> None:
         """There will be no answer."""
         if self._waits():
             assert self.pending is not None
-            self.pending.set_exception(NegotiationError(reason))
+            error = NegotiationError(reason)
+            error.__cause__ = cause
+            self.pending.set_exception(error)
 
     def _waits(self) -> bool:
         return self.pending is not None and not self.pending.done()

@@ -95,7 +95,8 @@ export class Connection {
   }
 
   #bye(message) {
-    if (message.again) return this.#lost();
+    // Who was never let in is told why, and decides; who was, is to come back.
+    if (message.again && this.key) return this.#lost();
     this.#stop();
     this.told.state("bye", message);
   }

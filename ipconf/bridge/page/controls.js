@@ -138,11 +138,14 @@ export class Controls {
   }
 
   #invite() {
+    const made = this.meeting.welcome?.invitation;
     const own = this.token && this.meeting.role !== "moderator" ? this.token : "";
-    $("invite-link").value = inviteLink(this.room, own);
-    $("invite-note").textContent = own
-      ? "It has your own invitation in it: whoever has the link may come in as you may."
-      : "Where a room needs an invitation, whoever runs the server makes links for it.";
+    $("invite-link").value = inviteLink(this.room, made ?? own);
+    $("invite-note").textContent = made
+      ? "An invitation for guests is in it: whoever has the link may come in, for a week."
+      : own
+        ? "It has your own invitation in it: whoever has the link may come in as you may."
+        : "Whoever has the link may come in.";
     $("copy").textContent = "Copy";
     $("invite").showModal();
     $("copy").focus();

@@ -41,6 +41,7 @@ function begin() {
     if (!$("panel").hidden) controls.panel(null);
     if (document.fullscreenElement) document.exitFullscreen();
     $("ended-title").textContent = title;
+    $("again").textContent = meeting.welcome ? "Join again" : "Try again";
     $("ended-text").textContent = text;
     document.title = title;
     show("ended");

@@ -12,7 +12,6 @@ import { Tiles } from "./tiles.js";
 import { ROLES } from "./words.js";
 
 const OWN = "own";
-const HISTORY_MS = 1500;
 const MEASURE_MS = 300;
 /** Fewer lines than pixels look sharp enough; and small changes of windows change nothing. */
 const ENOUGH = 0.75;
@@ -31,7 +30,8 @@ export class Meeting {
     const pin = (key) => this.pin(key);
     this.tiles = new Tiles({ pin, pinned: () => this.pinned, showPeople: () => told.panel("people"), resized: () => this.#measure() });
     this.people = new People({ send, pin, write: (id) => (told.panel("chat"), this.chat.writeTo(id)) });
-    this.chat = new Chat({ send, visible: () => !$("chat-panel").hidden && !$("panel").hidden });
+    const write = (message) => (this.roster.known ? send(message) : alarm("You can write as soon as you are connected."));
+    this.chat = new Chat({ send: write, visible: () => !$("chat-panel").hidden && !$("panel").hidden });
     this.plots = new Plots();
     this.media = new Media((message) => this.connection?.send(message), {
       state: (state) => this.#mediaState(state),
@@ -107,7 +107,7 @@ export class Meeting {
     const again = this.welcome !== null;
     this.welcome = welcome;
     this.name = welcome.name;
-    this.welcomedAt = performance.now();
+    this.greeted = false;
     if (again) announce("The connection is back.");
     this.toldHeights = null;
     if (!welcome.resumed) this.roster.clear();
@@ -124,7 +124,7 @@ export class Meeting {
       roster: () => this.#roster(message),
       slots: () => ((this.slots = message.slots), this.render()),
       levels: () => this.tiles.talking(new Set([...Object.keys(message.levels), ...this.roster.talking])),
-      said: () => this.chat.said(message, this.roster, performance.now() - this.welcomedAt < HISTORY_MS),
+      said: () => this.chat.said(message, this.roster, !this.greeted),
       quality: () => (this.tiles.quality(message.people), this.plots.add(message.people, this.roster)),
       error: () => this.#refused(message),
     };
@@ -142,14 +142,15 @@ export class Meeting {
   #roster(message) {
     const unknown = this.roster.me === null;
     const news = this.roster.take(message);
-    if (unknown && this.roster.me !== null) {
-      this.people.tellVolumes();
-      this.told.state();
-    }
+    this.greeted = true; // what was said before we came stands before the first roster
     if (this.pinned && this.pinned !== OWN && !this.roster.people.has(this.pinned.split("/")[0])) this.pinned = null;
     this.#useRole();
     this.#tell(news);
     this.people.render(this.roster, this.moderator);
+    if (unknown && this.roster.me !== null) {
+      this.people.tellVolumes(); // of those who are still there
+      this.told.state();
+    }
     this.chat.people(this.roster);
     this.render();
     this.told.render();

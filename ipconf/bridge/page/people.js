@@ -113,7 +113,7 @@ function toggled(row, what) {
 }
 
 function about(person) {
-  const facts = [ROLES[person.role] ?? person.role, KINDS[person.kind] ?? "", person.muted ? "muted by a moderator" : "", person.screen ? "shares a screen" : "", person.hand !== null ? "hand raised" : ""];
+  const facts = [ROLES[person.role] ?? person.role, KINDS[person.kind] ?? "", person.muted && person.role !== "listener" ? "muted by a moderator" : "", person.screen ? "shares a screen" : "", person.hand !== null ? "hand raised" : ""];
   return facts.filter(Boolean).join(" · ");
 }
 

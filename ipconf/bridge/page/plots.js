@@ -76,7 +76,7 @@ export class Plots {
       const lines = shown.map(([id, points]) => ({ colour: this.colours.get(id), values: points.map((q) => (q ? plot.read(q) : null)) }));
       const top = ceiling(Math.max(plot.least, ...lines.flatMap(({ values }) => values)));
       const latest = Math.max(0, ...lines.map(({ values }) => values.at(-1) ?? 0));
-      element.querySelector("span").textContent = `${chosen || lines.length < 2 ? "" : "at most "}${plot.write(latest)} ${plot.unit}`;
+      element.querySelector("span").textContent = `${chosen || lines.length < 2 ? "" : "now at most "}${plot.write(latest)} ${plot.unit}`;
       const canvas = element.querySelector("canvas");
       canvas.setAttribute("aria-label", `${plot.title}: ${plot.write(latest)} ${plot.unit} now`);
       paint(canvas, lines, top, `${whole(top)} ${plot.unit}`);

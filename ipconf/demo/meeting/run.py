@@ -77,6 +77,8 @@ async def play(
                 await bridge.serve()
         except TimeoutError:
             console.print("That was all.")
+        else:
+            console.print("The meeting is over.")
     return 0
 
 
