@@ -1,53 +1,25 @@
 """SAP between us and FFmpeg, in a network namespace of its own: run as a program in there.
 
-`in_namespace` runs this file so; each of `SCENES` prints what it saw as JSON.
+`multicast_lab.in_namespace` runs this file so; each of `SCENES` prints what it saw as JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from multicast_lab import OURS, OURS_IPV6
+
 from ipconf.directory import SapNews, SapPort, SapSettings
 from ipconf.sdp import ConferenceDescription, Media
 
-OURS, GROUP, PORT = "10.77.0.1", "239.255.12.40", 27150
-OURS_IPV6 = "fd77::1"
+GROUP, PORT = "239.255.12.40", 27150
 LIMIT_S = 20.0
-NETWORK = (
-    "link set lo up",
-    "link add here type veth peer name there",
-    f"addr add {OURS}/24 dev here",
-    f"addr add {OURS_IPV6}/64 dev here nodad",
-    "link set here up",
-    "link set there up",
-    "route add 224.0.0.0/4 dev here",
-)
-"""Arguments of `ip`: one network, of which we are the only host."""
 TONE = ("-re", "-f", "lavfi", "-i", "sine", "-ar", "8000", "-c:a", "pcm_mulaw")
-ALONE = ("unshare", "--map-root-user", "--net")
-
-
-def can_be_alone() -> bool:
-    """Whether this machine lets us make a namespace with a network in it."""
-    if not shutil.which("unshare") or not shutil.which("ip"):
-        return False
-    probe = [*ALONE, "ip", "link", "add", "here", "type", "veth", "peer", "name", "there"]
-    return subprocess.run(probe, capture_output=True).returncode == 0
-
-
-def in_namespace(scene: str) -> Any:
-    """What a scene saw, played in a namespace that ends with it."""
-    command = [*ALONE, sys.executable, __file__, scene]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=3 * LIMIT_S)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 async def ffmpeg(*arguments: str) -> asyncio.subprocess.Process:
@@ -133,6 +105,4 @@ SCENES: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
 
 
 if __name__ == "__main__":
-    for line in NETWORK:
-        subprocess.run(["ip", *line.split()], check=True)
     print(json.dumps(asyncio.run(SCENES[sys.argv[1]]())))
