@@ -99,7 +99,7 @@ async def ended(process: Process) -> int:
     """The exit code of a process that is to end, once nothing waits for it any more."""
     code = await process.wait()
     await eventually(
-        lambda: not any(t.name.startswith("asyncio-waitpid") for t in threading.enumerate())
+        lambda: not any("waitpid" in thread.name for thread in threading.enumerate())
     )
     return code
 

@@ -14,6 +14,7 @@ from senses import BLUE, GREEN, RED, VIDEO, YELLOW, Colour, paint
 from terminal_lab import luma_of, solid_frame
 from video_lab import picture
 
+from ipconf.hub.people import Role
 from ipconf.hub.recording_sources import Sender, Senders
 from ipconf.hub.recording_stage import MAX_SLIDES, MAX_SOURCES, Floor, Stage
 from ipconf.pipelines.mosaic import DEFAULT_SIZE, Mosaic, Tile, arranged, gap_of, grid
@@ -250,7 +251,10 @@ class Meeting(Thing):
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
         super().__init__(dominant=None, side=set(), slides={}, silent=set())
-        self.people = [Thing(name=f"{n}", talking=False, present=True) for n in range(count)]
+        self.people = [
+            Thing(name=f"{n}", talking=False, present=True, leg=Thing(role=Role.SPEAKER))
+            for n in range(count)
+        ]
         self.cameras = {person: FakeSubStream(person) for person in self.people}
         monkeypatch.setattr(Senders, "_there", lambda senders: self.senders())
 
@@ -260,7 +264,7 @@ class Meeting(Thing):
 
     def senders(self) -> list[Any]:
         streams = [*self.cameras.values(), *self.slides.values()]
-        return [Sender(None, s, s.whose) for s in streams if s.whose.present]  # type: ignore[arg-type]
+        return [Sender(s.whose.leg, s, s.whose) for s in streams if s.whose.present]
 
     def attendee_of(self, leg: object, source: object) -> object:
         return source

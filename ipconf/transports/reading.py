@@ -39,7 +39,7 @@ USABLE_PAYLOAD_TYPES = frozenset((*range(64), *range(96, 128)))
 """Seven bits, and none that looks like RTCP when the marker is set (RFC 5761 section 4)."""
 
 _FORMATS = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:")
-_LISTED = ("a=candidate:", "a=extmap:", "a=fingerprint:", "a=msid:", "a=rid:", "a=ssrc-group:")
+_LISTED = ("a=candidate:", "a=extmap:", "a=fingerprint:", "a=msid:", "a=ssrc-group:")
 """Of which a line may have several."""
 _SOURCE = "a=ssrc:"
 _MEDIA_LINE = re.compile(r"m=(\S+) \d+\S* (\S+) (\S.*)")
