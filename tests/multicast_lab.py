@@ -98,9 +98,7 @@ def sound_and_pictures() -> ConferenceDescription:
 async def ended(process: Process) -> int:
     """The exit code of a process that is to end, once nothing waits for it any more."""
     code = await process.wait()
-    await eventually(
-        lambda: not any("waitpid" in thread.name for thread in threading.enumerate())
-    )
+    await eventually(lambda: not any("waitpid" in thread.name for thread in threading.enumerate()))
     return code
 
 
