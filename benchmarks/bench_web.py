@@ -16,7 +16,7 @@ from .hubs import FASTER_LOOP
 from .machine import Machine, described
 from .report import Broken, Plan, Row, attempt
 
-ROOM = "bench"
+ROOM, ROOM_SIZE = "bench", 20
 FIRST_SOUND_GOAL_S, JOINS_PER_S, SIGNALLING_GOAL = 1.0, 20, 0.02
 JOIN_GOAL_S = 1.0
 """Of the slowest, where 20 join each second: who is slower has waited in a queue."""
@@ -84,8 +84,8 @@ async def _first_sound(plan: Plan) -> Row:
 
 
 async def _joins(plan: Plan) -> tuple[Row, Row]:
-    """Twenty a second, one after the other."""
-    count = plan.pick(20 * JOINS_PER_S, 2 * JOINS_PER_S)
+    """Twenty a second, into rooms of twenty."""
+    count = plan.pick(10 * JOINS_PER_S, 2 * JOINS_PER_S)
     machine = Machine.now()
     web, pages = Child("subject_web", *FASTER_LOOP), Child("subject_pages", *FASTER_LOOP)
     async with web, pages:
@@ -93,10 +93,12 @@ async def _joins(plan: Plan) -> tuple[Row, Row]:
         seconds = count / JOINS_PER_S
         used, joins = await asyncio.gather(
             web.ask("measure", seconds=seconds),
-            pages.ask("join", url=url, room=ROOM, count=count, per_s=JOINS_PER_S),
+            pages.ask(
+                "join", url=url, room=ROOM, count=count, per_s=JOINS_PER_S, room_size=ROOM_SIZE
+            ),
         )
         await web.ask("connected", room=ROOM, count=count)
-    name = f"web: {JOINS_PER_S} joins a second, {count} into one room"
+    name = f"web: {JOINS_PER_S} joins a second, {count} into rooms of {ROOM_SIZE}"
     core = used["cpu"] / used["seconds"]
     goal = None if plan.quick else 1.0
     note = f"of pages without a browser; {described([machine])}"
@@ -113,7 +115,7 @@ async def _signalling(plan: Plan) -> Row:
     web, pages = Child("subject_web", *FASTER_LOOP), Child("subject_pages", *FASTER_LOOP)
     async with web, pages:
         url = await web.ask("open")
-        await pages.ask("join", url=url, room=ROOM, count=count, per_s=JOINS_PER_S)
+        await pages.ask("join", url=url, room=ROOM, count=count, per_s=JOINS_PER_S, room_size=count)
         await web.ask("connected", room=ROOM, count=count)
         await asyncio.sleep(4.0)
         before = await pages.ask("heard")

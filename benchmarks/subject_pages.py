@@ -84,14 +84,17 @@ class Pages:
             "close": self.close,
         }
 
-    async def join(self, url: str, room: str, count: int, per_s: float) -> list[float]:
-        """Let so many come in, so many a second; how long each took, in seconds."""
+    async def join(
+        self, url: str, room: str, count: int, per_s: float, room_size: int
+    ) -> list[float]:
+        """Let so many come in, so many a second and into each room; how long each took, in s."""
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         joins = []
         for number in range(count):
             await asyncio.sleep(began_at + number / per_s - loop.time())
-            joins.append(asyncio.create_task(self._join(url, room, len(self._pages) + number)))
+            name = f"{room}-{number // room_size}"
+            joins.append(asyncio.create_task(self._join(url, name, len(self._pages) + number)))
         return await asyncio.gather(*joins)
 
     async def _join(self, url: str, room: str, number: int) -> float:

@@ -19,6 +19,7 @@ from .children import Commands, serve
 MANY = 100_000
 """So many joins a minute are not what is measured."""
 SEAT_S = 600.0
+CONNECTED_S = 20.0
 
 
 class Web:
@@ -50,13 +51,17 @@ class Web:
         conference.add_local("Tone", ToneTerminal(440))
 
     async def connected(self, room: str, count: int) -> None:
-        """Return once so many guests of a room can hear and be heard."""
-        while True:
-            there = self._bridge.rooms.rooms.get(room)
-            guests = () if there is None else there.guests
-            if sum(guest.call.state is CallState.CONNECTED for guest in guests) >= count:
-                return
-            await asyncio.sleep(0.05)
+        """Return once so many guests of the rooms that begin so can hear and be heard.
+
+        TimeoutError if that takes more than `CONNECTED_S`.
+        """
+        async with asyncio.timeout(CONNECTED_S):
+            while True:
+                rooms = self._bridge.rooms.rooms
+                guests = [g for name in rooms if name.startswith(room) for g in rooms[name].guests]
+                if sum(guest.call.state is CallState.CONNECTED for guest in guests) >= count:
+                    return
+                await asyncio.sleep(0.05)
 
     async def measure(self, seconds: float) -> dict[str, Any]:
         """CPU seconds of this process, and seconds that passed."""
