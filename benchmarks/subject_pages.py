@@ -10,7 +10,7 @@ import json
 import time
 from typing import Any
 
-from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
+from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType
 
 from ipconf import CallSettings
 from ipconf.load.legs import Leg
@@ -75,7 +75,7 @@ class Pages:
     """Many of them."""
 
     def __init__(self) -> None:
-        self._session = ClientSession()
+        self._session = ClientSession(connector=TCPConnector(limit=0))  # else at most 100
         self._pages: list[Page] = []
         self.commands: Commands = {
             "join": self.join,
