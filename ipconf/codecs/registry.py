@@ -77,10 +77,10 @@ section 6) or the usual ones of browsers."""
 COMFORT_NOISE = _audio(13, "CN", comfort_noise.RATE_HZ)
 """Goes with all codecs that have the same clock."""
 TELEPHONE_EVENTS = (
-    PayloadFormat(110, "telephone-event", AUDIO_RATE_HZ, parameters={"0-15": ""}),
-    PayloadFormat(101, "telephone-event", 8_000, parameters={"0-15": ""}),
+    PayloadFormat(110, "telephone-event", AUDIO_RATE_HZ, parameters={"0-16": ""}),
+    PayloadFormat(101, "telephone-event", 8_000, parameters={"0-16": ""}),
 )
-"""One for each clock that codecs have (RFC 4733 section 2.2)."""
+"""One for each clock that codecs have (RFC 4733): the digits, and the flash of the hook."""
 
 
 def offered_formats(medium: MediaType, settings: CallSettings) -> tuple[PayloadFormat, ...]:

@@ -14,6 +14,7 @@ from .reception import RemoteSource
 from .rtp_wire import SHORT_BLOCK, SHORT_BLOCK_END, RtpPacket, parse_rtp
 from .session_config import SessionConfig, SessionStats
 from .speakers import TALK_LEVEL
+from .telephone_events import is_telephone_event
 
 # The fixed header, and an extension that has the audio level and no more (RFC 6464 section 3).
 _unpack_plain = struct.Struct("!BBHIIIBBH").unpack_from
@@ -39,7 +40,7 @@ class Skimmer(Protocol):
 class Skimming:
     """What of a session's packets is skimmed: those of `skimmers`, by SSRC."""
 
-    __slots__ = ("_extensions", "_sources", "_stats", "catch_up", "skimmers")
+    __slots__ = ("_extensions", "_sources", "_stats", "catch_up", "prompt", "skimmers")
 
     def __init__(
         self, config: SessionConfig, sources: Mapping[int, RemoteSource], stats: SessionStats
@@ -47,6 +48,11 @@ class Skimming:
         self.skimmers: dict[int, Skimmer] = {}
         self.catch_up: Callable[[], None] = lambda: None
         """Takes what has come and waits."""
+        events = [
+            f.payload_type for s in config.sections for f in s.formats if is_telephone_event(f)
+        ]
+        self.prompt = frozenset((*events, *(number | 0x80 for number in events)))
+        """Second octets of packets that are looked at when they come: digits are not silence."""
         self._extensions = config.extensions
         self._sources = sources
         self._stats = stats
@@ -63,6 +69,8 @@ class Skimming:
         _, kind, number, _, ssrc, *_ = _unpack_plain(datagram)
         skimmer, source = self.skimmers.get(ssrc), self._sources.get(ssrc)
         if skimmer is None or skimmer.awake or source is None or source.rtp_origin != origin:
+            return 0
+        if kind in self.prompt:
             return 0
         usual, stamps, levels, octets = self._extensions.level_head, [], [], 0
         expected = number

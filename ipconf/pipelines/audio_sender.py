@@ -105,6 +105,12 @@ class AudioSender:
             self._waiting = _interpolated(self._waiting, value / before)
 
     @property
+    def next_timestamp(self) -> int:
+        """RTP timestamp of the sound that is pushed next."""
+        waiting = len(self._waiting) * self._frame_ticks // self._frame_samples
+        return (self._timestamp + waiting) & _TIMESTAMP_MASK
+
+    @property
     def codes(self) -> NDArray[np.uint8] | None:
         """The code for each sample (taken as unsigned), where a packet is nothing but those."""
         encoder = self._encoder

@@ -17,9 +17,12 @@ from ..rtp_streams import StreamOwner
 from ..terminals.base import Samples
 from ..ticker import AUDIO_TICKS
 from .capture import CaptureStream
+from .outlets import StreamOutlet
 from .runnable import Wish
+from .sent_digits import SentDigits
 
 if TYPE_CHECKING:
+    from ..calls.channel import Channel
     from ..transports.negotiation import Agreed
 
 VOICE_LEVEL = 45
@@ -41,19 +44,69 @@ class AudioCaptureStream(CaptureStream):
         self._next_at = 0.0
         self._pace = Pace()
         self._listening = False
+        self.digits = SentDigits(self, owner)
+        """While it is busy, the sound that is read is not sent."""
         self.level = 127
         """Of the latest block read from the terminals, 0 (loudest) .. 127."""
 
     def _settle(self, cause: Cause, failure: Cause = Cause.LOCAL_REQUEST) -> None:
         super()._settle(cause, failure)
-        listen = (
-            self._wish is not Wish.STOP and bool(self._captures()) and self._channel is not None
-        )
+        self.digits.settle()
+        self._listen()
+
+    def _listen(self) -> None:
+        """Tick while there is a terminal to read, or digits to send."""
+        here = self._channel is not None and self._wish is not Wish.STOP
+        listen = self.digits.busy or (here and bool(self._captures()))
         if listen and not self._listening:
             self._owner.ticker.add(self._tick, AUDIO_TICKS)
         elif self._listening and not listen:
             self._owner.ticker.remove(self._tick)
         self._listening = listen
+
+    @property
+    def way(self) -> tuple[Channel, Agreed] | None:
+        """Where its packets go out; None where nothing does."""
+        if self._channel is None or self._agreed is None:
+            return None
+        return self._channel, self._agreed
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the application stopped it."""
+        return self._wish is Wish.STOP
+
+    def timestamp_at(self, at: float) -> int:
+        """The RTP timestamp of sound that would begin now, at `at`; while there is a way.
+
+        It goes on where the latest packet was, whoever sent it.
+        """
+        if self._sender is not None and self._running:
+            return self._sender.next_timestamp
+        source, agreed = self.local_source, self._agreed
+        assert source is not None and agreed is not None  # there is a way
+        source.settle()
+        if source.last_sent is not None:
+            return source.media_time(at)
+        return self._media_time + int(at * agreed.send.clock_rate)
+
+    def make_way(self) -> None:
+        """Let telephone events go out in place of what is sent otherwise."""
+        for outlet in self._outlets.values():
+            outlet.take()
+        self._listen()
+
+    def take_way_back(self) -> None:
+        """They are out."""
+        for outlet in self._outlets.values():
+            outlet.give_back()
+        self._listen()
+
+    def _outlet(self, channel: Channel, agreed: Agreed) -> StreamOutlet:
+        outlet = super()._outlet(channel, agreed)
+        if self.digits.busy:
+            outlet.take()
+        return outlet
 
     def _begin(self) -> None:
         assert self._agreed is not None
@@ -90,6 +143,7 @@ class AudioCaptureStream(CaptureStream):
 
     def _tick(self, now: float, number: int) -> None:
         began_at = self._pace.tick(now) - AUDIO_FRAME_S
+        self.digits.tick(began_at, now)
         mixed: Samples | None = None
         for terminal in self._captures():
             samples = self._read(terminal, now)
@@ -119,6 +173,9 @@ class AudioCaptureStream(CaptureStream):
         try:
             if self._sender is None:  # the one before has failed
                 self._sender = self._make_sender(agreed, now)
+            if self.digits.busy:
+                self._sender.skip(len(samples))
+                return None
             packets = self._sender.push(samples)
         except Exception as exc:
             self._codec_failed(exc, now)

@@ -13,13 +13,14 @@ from ..engine.places import Claim, Rank
 from ..engine.reception import RemoteSource
 from ..engine.rtp_wire import RtpPacket
 from ..engine.speakers import TALK_LEVEL, levels_of
-from ..model import AUDIO_FRAME_S, MediaType
+from ..model import AUDIO_FRAME_S, GoneReason, MediaType
 from ..pipelines.audio_payloads import AudioPayloads
 from ..pipelines.audio_receiver import AudioReceiver
 from ..pipelines.mixing import mix
 from ..rtp_streams import StreamOwner
 from ..terminals.base import Samples
 from ..ticker import AUDIO_TICKS
+from .heard_digits import HeardDigits
 from .receivers import Receivers
 from .render import RenderStream
 from .substreams import SubStream
@@ -41,6 +42,7 @@ class AudioRenderStream(RenderStream):
         self.receivers = Receivers(self._make_receiver, self.report_stream_failure)
         self._pace = Pace()
         self.recorders = Receivers(self._make_recorder, self.report_stream_failure)
+        self.digits = HeardDigits(owner, self.substream_of)
 
     def packet_arrived(self, packet: RtpPacket, now: float) -> None:
         take = self._passed.get(packet.source)  # type: ignore[arg-type]
@@ -48,6 +50,9 @@ class AudioRenderStream(RenderStream):
             take(packet, now)
         else:
             super().packet_arrived(packet, now)
+        if packet.payload_type in self.digits.payload_types:
+            self.digits.take(packet, now)
+            return
         level = packet.level
         if level is not None and level <= TALK_LEVEL:  # the end of talk is found without levels
             self._owner.roster.source_level(packet.source, level, now)  # type: ignore[arg-type]
@@ -74,7 +79,12 @@ class AudioRenderStream(RenderStream):
 
     def connect(self, channel: Channel, agreed: Agreed) -> None:
         self.recorders.renew()
+        self.digits.renew(agreed.receive)
         super().connect(channel, agreed)
+
+    def source_gone(self, source: RemoteSource, reason: GoneReason) -> None:
+        self.digits.forget(source)
+        super().source_gone(source, reason)
 
     def forget(self, substream: SubStream) -> None:
         super().forget(substream)

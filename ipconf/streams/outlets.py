@@ -26,6 +26,7 @@ class StreamOutlet:
         "_payload_type",
         "_pictures",
         "_sent",
+        "_taken",
         "_transmit",
         "format",
         "formats",
@@ -33,6 +34,7 @@ class StreamOutlet:
         "on_bitrate",
         "on_key_frame_request",
         "on_new_ssrc",
+        "on_taken",
         "riding",
         "settings",
         "source",
@@ -60,10 +62,12 @@ class StreamOutlet:
         self.on_key_frame_request: Callable[[], None] = _nobody_asks
         self.on_new_ssrc: Callable[[], None] = _nobody_asks
         self.on_bitrate: Callable[[int, tuple[int, ...]], None] = _nobody_asks
+        self.on_taken: Callable[[], None] = _nobody_asks
         self._pictures = agreed.medium is MediaType.VIDEO
         self._transmit = channel.transport.send_rtp
         self._sent = sent
         self._began = False  # whether the stream knows that it sends
+        self._taken = False
 
     @property
     def ssrc(self) -> int:
@@ -75,6 +79,15 @@ class StreamOutlet:
         """Share of the packets, 0..1, that the far end lost of late, the worst of its reports."""
         reports = self.source.reports.values()
         return max((report.fraction_lost for report in reports), default=0.0)
+
+    def take(self) -> None:
+        """Send no payloads until `give_back`: something else has their numbers."""
+        self._taken, self._began = True, False
+        self.on_taken()
+
+    def give_back(self) -> None:
+        """Send them again; the first one is marked."""
+        self._taken = False
 
     def forward(self, people: ForwardedPeople, leg: Hashable) -> None:
         """Tell the far end of the people of a conference, but for those on `leg`."""
@@ -117,7 +130,11 @@ class StreamOutlet:
 
         `captured_at` is the instant that the timestamp stands for, without it now.
         """
+        if self._taken:
+            return
         stamp = (timestamp + self._first_timestamp) & 0xFFFFFFFF
+        if not self._pictures:
+            marker = marker or not self._began
         self._channel.send(
             self.mid, self._payload_type, stamp, payload, now,
             marker=marker, level=level, csrcs=csrcs, csrc_levels=csrc_levels,

@@ -81,6 +81,9 @@ class Outlet(Protocol):
     """Set it, to be told that a receiver needs a picture that stands for itself."""
     on_new_ssrc: Callable[[], None]
     """Set it, to be told that `ssrc` is another one from now on (RFC 3550 section 8.2)."""
+    on_taken: Callable[[], None]
+    """Set it, to be told that for some time nothing that is sent goes out: telephone events have
+    its place. Nothing may be shared with others from then on, until `sharing` says so."""
     on_bitrate: Callable[[int, tuple[int, ...]], None]
     """Set it, to be told that no more than so many bit/s get through, on all of these SSRCs of ours
     together, that of this section among them."""
