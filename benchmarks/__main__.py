@@ -16,6 +16,7 @@ from . import (
     bench_calls,
     bench_conference,
     bench_delay,
+    bench_groups,
     bench_media,
     bench_quality,
     bench_recording,
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[Plan], AsyncIterator[Row]]] = {
     "quality": bench_quality.run,
     "video": bench_video.run,
     "web": bench_web.run,
+    "groups": bench_groups.run,
 }
 """In this order; the names are those of `--only`."""
 

@@ -117,7 +117,7 @@ class Roster:
             self._too_many += 1
             return
         entry = SourceEntry(source)
-        entry.shares.extend(s for s in self._shares.values() if s.source is source)
+        entry.shares = tuple(s for s in self._shares.values() if s.source is source)
         self._entries[source] = entry
         if not self._presence.add(entry, now):
             del self._entries[source]
@@ -175,7 +175,7 @@ class Roster:
         share = self._shares[substream] = Share(substream, source)
         entry = self._entries.get(source)
         if entry is not None:
-            entry.shares.append(share)
+            entry.shares = (*entry.shares, share)
             self._presence.post_share(NewSubStream, share, entry.person, now)
 
     def substream_moved(self, substream: SubStream, now: float) -> None:
@@ -190,8 +190,8 @@ class Roster:
             self.substream_removed(substream, now)
             self.substream_added(substream, now)
             return
-        before.shares.remove(share)
-        after.shares.append(share)
+        before.shares = _without(before.shares, share)
+        after.shares = (*after.shares, share)
         share.source = source
 
     def substream_removed(self, substream: SubStream, now: float) -> None:
@@ -200,7 +200,7 @@ class Roster:
         share = self._shares.pop(substream, None)
         entry = self._entries.get(share.source) if share else None
         if share is not None and entry is not None:
-            entry.shares.remove(share)
+            entry.shares = _without(entry.shares, share)
             self._presence.post_share(SubStreamRemoved, share, entry.person, now)
 
     def substream_mapped(self, substream: SubStream, now: float) -> None:
@@ -214,7 +214,7 @@ class Roster:
     def stream_removed(self, stream: Stream) -> None:
         """A stream of the call is no more: the mutes on it are forgotten."""
         for person in (*self._presence.present, *self._presence.timed_out.values()):
-            person.muted.discard(stream)
+            person.muted -= {stream}
 
     def next_deadline(self) -> float:
         """When `handle_timer` is due, in seconds of the caller's clock; infinity for never."""
@@ -240,3 +240,7 @@ class Roster:
 
     def _local_changed(self, talking: bool, now: float) -> None:
         self._post(LocalTalking if talking else LocalSilent, now, None)
+
+
+def _without(shares: tuple[Share, ...], share: Share) -> tuple[Share, ...]:
+    return tuple(other for other in shares if other is not share)

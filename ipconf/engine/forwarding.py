@@ -105,6 +105,11 @@ class ForwardedPeople:
     def __contains__(self, csrc: int) -> bool:
         return csrc in self._by_csrc
 
+    def tells(self, csrc: int, leg: Hashable) -> bool:
+        """Whether the far end of that leg is told of somebody under that CSRC."""
+        person = self._by_csrc.get(csrc)
+        return person is not None and person.leg != leg
+
     @property
     def next_serial(self) -> int:
         """That of whoever joins next."""

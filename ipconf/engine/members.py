@@ -6,11 +6,12 @@ The one owner of the table of sources. Changes are reported into the caller's li
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from ..model import MAX_SDES_BYTES, SDES_CONTROLS, GoneReason, SdesType
 from .local_sources import LocalSources
 from .naming import Naming
+from .origins import Origins
 from .outputs import Output, SourceDescribed, SourceGone, SourceHeard
 from .reception import MAX_PRIVATE_ITEMS, Origin, RemoteSource
 from .rtcp_timing import RtcpTimer
@@ -25,6 +26,8 @@ ORIGIN_QUIET_S = 2.0
 ORIGIN_QUIET_INTERVALS = 2
 """RTCP intervals for which nothing is heard of a source before its reports may do so."""
 MAX_DEPARTED = 256
+MAX_EXPIRED = 100
+"""Sources that time out in one go; the others have their turn at once, but after what arrived."""
 _CHECKS_PER_TIMEOUT = 20
 
 _TEXT_ITEMS: dict[int, SdesType] = {int(t): t for t in SdesType if t is not SdesType.PRIV}
@@ -41,6 +44,8 @@ class Members:
         stats: SessionStats,
     ) -> None:
         self.sources: dict[int, RemoteSource] = {}
+        self.origins = Origins()
+        """Where they send from."""
         self.next_check = math.inf
         """When somebody may have timed out."""
         self.newcomer_since = math.inf
@@ -58,6 +63,7 @@ class Members:
         self._timer = timer
         self._stats = stats
         self._departed: dict[int, float] = {}
+        self._expiring_s: float | None = None  # the time-out while many are removed
 
     def admit(
         self,
@@ -77,7 +83,7 @@ class Members:
             self._stats.refused_sources += 1
             return None
         source = self.sources[ssrc] = RemoteSource(ssrc, now, contributing=contributing)
-        source.mixer = mixer
+        source.speak_through(mixer)
         if not contributing:
             self.newcomer_since = min(self.newcomer_since, now)
         announced = self._cnames.get(ssrc)
@@ -118,7 +124,7 @@ class Members:
                 if source is None:
                     continue
             elif source.mixer is None and source.contributing:
-                source.mixer = packet.source
+                source.speak_through(packet.source)
             source.last_heard = now
             if levels:
                 source.level = levels[index]
@@ -141,7 +147,10 @@ class Members:
         if source.rtcp_origin is Origin.UNKNOWN:
             return self._has_moved(not self._is_somebody_elses(origin, source))
         quiet_s = ORIGIN_QUIET_INTERVALS * self._timer.deterministic_interval_s()
-        return self._has_moved(now - source.last_heard >= max(ORIGIN_QUIET_S, quiet_s))
+        if not self._has_moved(now - source.last_heard >= max(ORIGIN_QUIET_S, quiet_s)):
+            return False
+        self.origins.set_rtcp(source, origin)  # now, as the rest of the compound comes from there
+        return True
 
     def _is_somebody_elses(self, origin: Hashable, source: RemoteSource) -> bool:
         # RTCP comes from there, of somebody whose media comes from elsewhere than the source's.
@@ -178,11 +187,12 @@ class Members:
     ) -> None:
         """That source is no longer a member (section 6.3.4), nor is anybody it spoke for."""
         del self.sources[source.ssrc]
+        self.origins.forget(source)
         self.naming.forget(source)
         self._local.forget_reporter(source.ssrc)
         self._timer.members_left(self._timer.members - 1, now)
         outputs.append(SourceGone(source, reason, text))
-        if not source.contributing:
+        if source.mixes and not source.contributing:
             for person in [s for s in self.sources.values() if s.mixer is source]:
                 self.remove(person, reason, text, now, outputs)
 
@@ -197,12 +207,22 @@ class Members:
         return fixed if fixed is not None else self._timer.member_timeout_s()
 
     def expire(self, now: float, outputs: list[Output]) -> None:
-        """Remove the sources that were silent for too long, and plan the next check."""
-        timeout_s = self.timeout_s()
+        """Remove the sources that were silent for too long, and plan the next check.
+
+        No more than `MAX_EXPIRED` of them, and those whom they spoke for.
+        """
+        timeout_s = self._expiring_s or self.timeout_s()
         silent = [s for s in self.sources.values() if now >= s.alive_at + timeout_s]
-        for source in sorted(silent, key=lambda s: s.alive_at):
+        silent.sort(key=lambda s: s.alive_at)
+        for source in silent[:MAX_EXPIRED]:
             if source.ssrc in self.sources:  # it has not gone with its mixer
                 self.remove(source, GoneReason.TIMEOUT, "", now, outputs)
+        if len(silent) > MAX_EXPIRED:
+            # By the same time-out, which gets shorter as the group does: too short for those who
+            # are still there, and report as rarely as they had to.
+            self._expiring_s, self.next_check = timeout_s, now
+            return
+        self._expiring_s = None
         oldest = min((s.alive_at for s in self.sources.values()), default=math.inf)
         self.next_check = max(oldest + timeout_s, now + timeout_s / _CHECKS_PER_TIMEOUT)
 
@@ -212,10 +232,20 @@ class Members:
 
     def are_one_peer(self) -> bool:
         """Whether all that talk to us sit at one address: then nobody else needs our feedback."""
-        origins = {s.rtcp_origin for s in self.sources.values()} - {Origin.UNKNOWN}
-        if not origins:
-            origins = {s.rtp_origin for s in self.sources.values()} - {Origin.UNKNOWN}
-        return len(origins) <= 1
+        sources = self.sources.values()
+        known = _two_of(s.rtcp_origin for s in sources) or _two_of(s.rtp_origin for s in sources)
+        return len(known) <= 1
+
+
+def _two_of(origins: Iterable[Hashable]) -> set[Hashable]:
+    """Up to two different addresses among them."""
+    found: set[Hashable] = set()
+    for origin in origins:
+        if origin is not Origin.UNKNOWN:
+            found.add(origin)
+        if len(found) == 2:
+            break
+    return found
 
 
 def _cut(text: str) -> str:
@@ -231,7 +261,7 @@ def _take_items(source: RemoteSource, items: Sequence[SdesItem]) -> tuple[SdesTy
         text = item.text.translate(SDES_CONTROLS)
         kind = _TEXT_ITEMS.get(item.type)
         if kind is None:
-            if item.type == SdesType.PRIV and _take_private(source.private, item.prefix, text):
+            if item.type == SdesType.PRIV and _take_private(source, item.prefix, text):
                 changed.append(SdesType.PRIV)
         elif known.get(kind, "") != text:
             if text:
@@ -244,14 +274,12 @@ def _take_items(source: RemoteSource, items: Sequence[SdesItem]) -> tuple[SdesTy
     return tuple(dict.fromkeys(changed))
 
 
-def _take_private(private: dict[str, str], prefix: str, text: str) -> bool:
+def _take_private(source: RemoteSource, prefix: str, text: str) -> bool:
+    private = source.private
     prefix = prefix.translate(SDES_CONTROLS)
     if private.get(prefix, "") == text or (
         prefix not in private and len(private) >= MAX_PRIVATE_ITEMS
     ):
         return False
-    if text:
-        private[prefix] = text
-    else:
-        del private[prefix]
+    source.private = {p: told for p, told in {**private, prefix: text}.items() if told}
     return True

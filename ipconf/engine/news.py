@@ -44,7 +44,7 @@ class News:
         """Say what waits: there will be no later."""
         kinds = self._waiting.pop(person, None)
         if kinds:
-            person.told_at.append(now)
+            person.told_at = (*person.told_at[1 - NEWS_PER_SECOND :], now)
             self._tell(person, tuple(sorted(kinds)), now)
 
     def handle_timer(self, now: float) -> None:

@@ -146,9 +146,9 @@ class Participant:
                     )
             raise self._not_on(stream)
         if enabled:
-            self._person.muted.discard(stream)
+            self._person.muted -= {stream}
         else:
-            self._person.muted.add(stream)
+            self._person.muted |= {stream}
 
     def _not_on(self, stream: Stream) -> InvalidStreamError:
         return InvalidStreamError(

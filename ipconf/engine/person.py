@@ -2,26 +2,29 @@
 
 Only `Roster` and `Presence` write them; applications hold a `Participant`, which reads them. A
 person is whoever shares a CNAME (RFC 3550 section 6.5.1), over any number of sources in any number
-of sessions.
+of sessions. There may be ten thousand, of whom few do anything: what most of them never have is a
+shared empty value until they have it.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..model import SdesType
-from .news import NEWS_PER_SECOND
 from .participant import Participant
-from .reception import MAX_PRIVATE_ITEMS
+from .reception import MAX_PRIVATE_ITEMS, NO_ITEMS
 
 if TYPE_CHECKING:
     from ..rtp_streams import Stream
     from ..streams.substreams import SubStream
     from .reception import RemoteSource
     from .speakers import TalkDetector
+
+# One each for everybody: an empty frozenset has 216 bytes, a float 24.
+_NEVER = -math.inf
+_NO_STREAMS: frozenset[Stream] = frozenset()
 
 
 class Share:
@@ -52,12 +55,12 @@ class SourceEntry:
     def __init__(self, source: RemoteSource) -> None:
         self.source = source
         self.person: Person | None = None
-        self.shares: list[Share] = []
+        self.shares: tuple[Share, ...] = ()
         self.decide_at = 0.0
         self.detector: TalkDetector | None = None
         self.flowing = False
-        self.flows_since = -math.inf
-        self.last_media = -math.inf
+        self.flows_since = _NEVER
+        self.last_media = _NEVER
 
     @property
     def talking(self) -> bool:
@@ -97,16 +100,16 @@ class Person:
         mixer_of: Callable[[RemoteSource], SourceEntry | None],
     ) -> None:
         self.cname = cname
-        self.unnamed = first.identity
+        self.unnamed = "" if cname else first.identity
         self.mixer_of = mixer_of
-        self.entries: list[SourceEntry] = []
+        self.entries: tuple[SourceEntry, ...] = ()
         self.items: dict[SdesType, str] = {}
-        self.private: dict[str, str] = {}
-        self.muted: set[Stream] = set()
+        self.private: Mapping[str, str] = NO_ITEMS
+        self.muted = _NO_STREAMS
         self.active = False
         self.joined_at = 0.0
         self.left_at: float | None = None
-        self.told_at: deque[float] = deque(maxlen=NEWS_PER_SECOND)
+        self.told_at: tuple[float, ...] = ()  # the latest times, as `News` needs them
         self.participant = Participant(self)
 
     def learn(self, source: RemoteSource, kinds: Iterable[SdesType]) -> tuple[SdesType, ...]:
@@ -128,16 +131,17 @@ class Person:
         return True
 
     def _learn_private(self, told: Mapping[str, str]) -> bool:
-        before = dict(self.private)
-        of_others: dict[str, str] = {}
-        for entry in self.entries:
-            of_others.update(entry.source.private)
-        for prefix in before.keys() - of_others.keys() - told.keys():
-            del self.private[prefix]  # taken back by who told it
+        before = self.private
+        if not before and not told:
+            return False
+        still_told = {prefix for entry in self.entries for prefix in entry.source.private}
+        still_told.update(told)
+        after = {prefix: text for prefix, text in before.items() if prefix in still_told}
         for prefix, text in told.items():
-            if prefix in self.private or len(self.private) < MAX_PRIVATE_ITEMS:
-                self.private[prefix] = text
-        return self.private != before
+            if prefix in after or len(after) < MAX_PRIVATE_ITEMS:
+                after[prefix] = text
+        self.private = after
+        return after != before
 
     def shares(self) -> Iterator[Share]:
         """The substreams this person is on."""

@@ -174,7 +174,7 @@ class Presence:
         if person is None:
             arrival, person = self._arrive(entry, cname, now)
         entry.person = person
-        person.entries.append(entry)
+        person.entries = (*person.entries, entry)
         news = person.learn(entry.source, (*entry.source.items, SdesType.PRIV))
         if arrival is not None:
             self._post(arrival, now, person.participant)
@@ -212,7 +212,7 @@ class Presence:
     def _detach(
         self, entry: SourceEntry, person: Person, reason: GoneReason, text: str, now: float
     ) -> None:
-        person.entries.remove(entry)
+        person.entries = tuple(e for e in person.entries if e is not entry)
         entry.person = None
         self._refresh(person, now)
         for share in entry.shares:

@@ -30,6 +30,8 @@ _JITTER_GAIN = 1 / 16  # RFC 3550 appendix A.8
 _MAX_TRANSIT_STEP_S = 5
 _MAX_CUMULATIVE_LOST = 0x7FFFFF
 _NO_FORMATS: Mapping[int, int] = MappingProxyType({})
+NO_ITEMS: Mapping[str, str] = MappingProxyType({})
+"""The private items of nearly everybody."""
 
 
 class Origin(enum.Enum):
@@ -78,6 +80,7 @@ class RemoteSource:
         "medium",
         "mid",
         "mixer",
+        "mixes",
         "octets",
         "packets",
         "private",
@@ -106,13 +109,15 @@ class RemoteSource:
         """Known only from others: as a CSRC, or described by a mixer."""
         self.mixer: RemoteSource | None = None
         """Who speaks for it where it is contributing: lists it as a CSRC, or describes it."""
+        self.mixes = False
+        """Whether it ever spoke for others."""
         self.medium: MediaType | None = None
         """None as long as it sent no RTP."""
         self.mid: str | None = None
         self.rid: str | None = None
         """RTP stream id (RFC 8852): which layer of its section's picture this is, if it is one."""
         self.items: dict[SdesType, str] = {}
-        self.private: dict[str, str] = {}
+        self.private: Mapping[str, str] = NO_ITEMS
         """PRIV items by prefix, at most `MAX_PRIVATE_ITEMS`."""
         self.clock_rate = 0
         """Ticks per second of the payload type it sends now."""
@@ -182,6 +187,12 @@ class RemoteSource:
         layers = self.rid is not None and other.rid is not None
         return layers and self.mid == other.mid and self.rtp_origin == other.rtp_origin
 
+    def speak_through(self, mixer: RemoteSource | None) -> None:
+        """From now on `mixer` speaks for it; None where that is nobody known."""
+        self.mixer = mixer
+        if mixer is not None:
+            mixer.mixes = True
+
     def speak_directly(self) -> None:
         """It is heard itself: nobody speaks for it any longer."""
         self.contributing = False
@@ -243,7 +254,8 @@ class RemoteSource:
     def accept(self, packet: RtpPacket, rate: int, now: float) -> Arrival:
         """Count a packet of this source and fill in its session attributes (A.1, A.3, A.8).
 
-        `rate` is the clock rate of its payload type. STRAY and RESTART are not counted.
+        `rate` is the clock rate of its payload type, 0 where that tells no jitter. STRAY and
+        RESTART are not counted.
         """
         ahead = (packet.sequence - self.highest) & 0xFFFF
         if ahead == 1:
@@ -259,7 +271,8 @@ class RemoteSource:
         packet.source = self
         if packet.level is not None:
             self.level = packet.level
-        self._follow_clock(rate, ((packet.timestamp, now),))
+        if rate:
+            self._follow_clock(rate, ((packet.timestamp, now),))
         return verdict
 
     def accept_run(

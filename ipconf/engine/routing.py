@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from .reception import RemoteSource
 from .rtp_wire import RtpPacket
 from .session_config import Section
+from .telephone_events import is_telephone_event
 
 MAX_LEARNED_REPAIRS = 64
 """Retransmission SSRCs that were not signalled but understood."""
@@ -24,8 +25,11 @@ class Route:
         self.section = section
         self.rids = section.rids
         self.rates: Mapping[int, int] = {
-            f.payload_type: f.clock_rate for f in section.formats if not f.is_rtx
+            f.payload_type: 0 if is_telephone_event(f) else f.clock_rate
+            for f in section.formats
+            if not f.is_rtx
         }
+        """Clock rate by payload type; 0 where timestamps stand still, and tell no jitter."""
         self.repairs: Mapping[int, int] = {
             f.payload_type: f.apt for f in section.formats if f.is_rtx and f.apt is not None
         }

@@ -124,7 +124,7 @@ class RtcpReceiver:
         else:
             return None
         if source is not None:
-            source.rtcp_origin = compound.origin
+            self._parts.members.origins.set_rtcp(source, compound.origin)
         return source
 
     def _describe(self, chunk: SdesChunk, compound: Compound) -> None:
@@ -135,7 +135,7 @@ class RtcpReceiver:
             source = self._known(chunk.ssrc, compound)
             if source is not None:
                 if source.mixer is None and source.contributing:
-                    source.mixer = self._mixer(chunk.ssrc, compound)
+                    source.speak_through(self._mixer(chunk.ssrc, compound))
                 members.describe(source, chunk.items, compound.outputs)
         elif self._may_join(chunk.ssrc, compound) and cname_of(chunk):
             members.admit(
@@ -175,7 +175,7 @@ class RtcpReceiver:
     def _is_sideline(self, origin: Hashable) -> bool:
         # Browsers report under an SSRC of its own where they only receive; without CNAME and
         # beside real sources it stands for nobody new.
-        return any(origin in (s.rtcp_origin, s.rtp_origin) for s in self._sources.values())
+        return origin in self._parts.members.origins
 
     def _is_stranger(self, ssrc: int, source: RemoteSource | None, compound: Compound) -> bool:
         # How we are received is told by members and by SSRCs beside them, not from elsewhere.
@@ -187,13 +187,13 @@ class RtcpReceiver:
         source: RemoteSource | None,
         compound: Compound,
     ) -> None:
-        if self._is_stranger(packet.ssrc, source, compound):
-            return
         now = compound.now
         for block in packet.reports:
             local = self._parts.local.by_ssrc.get(block.ssrc)
             if local is None or local.ssrc != block.ssrc:
                 continue
+            if self._is_stranger(packet.ssrc, source, compound):
+                return
             round_trip_s = self._round_trip_s(block, now)
             if source is not None and round_trip_s is not None:
                 source.round_trip_s = round_trip_s

@@ -32,6 +32,7 @@ from .rtcp_sources import (
 )
 
 __all__ = [
+    "MAX_COMPOUND_BYTES",
     "MAX_COUNT",
     "PAYLOAD_FEEDBACK",
     "TRANSPORT_FEEDBACK",
@@ -60,6 +61,9 @@ __all__ = [
 
 MAX_COUNT = 31
 """Report blocks, SDES chunks or BYE sources in one packet: the field has five bits."""
+
+MAX_COMPOUND_BYTES = 9000
+"""A jumbo frame. What needs fragments all the same has thousands of made-up sources."""
 
 _HEADER = struct.Struct("!BBH")
 _APP_HEAD = struct.Struct("!I4s")
@@ -169,8 +173,12 @@ def parse_compound(data: bytes) -> tuple[list[RtcpPacket], int]:
 
     Any packet may come first or alone (RFC 5506); packets of unknown type are passed over.
     `WireError` when the datagram is no RTCP at all: its first packet has no whole header, another
-    version than 2, or more length than there is.
+    version than 2, or more length than there is. Or when it has more than `MAX_COMPOUND_BYTES`.
     """
+    if len(data) > MAX_COMPOUND_BYTES:
+        raise WireError(
+            f"{len(data)} bytes are no RTCP compound; up to {MAX_COMPOUND_BYTES} are read"
+        )
     if len(data) < 4 or data[0] >> 6 != 2 or 4 + 4 * (data[2] << 8 | data[3]) > len(data):
         raise WireError(f"{len(data)} bytes that begin with {data[:4].hex()!r} are no RTCP")
     packets: list[RtcpPacket] = []

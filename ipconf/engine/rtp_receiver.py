@@ -56,7 +56,7 @@ class RtpReceiver:
             return True
         if not self._parts.members.accept_rtp_origin(source, origin, now):
             return False
-        source.rtp_origin = origin
+        self._parts.members.origins.set_rtp(source, origin)
         return True
 
     def _join(
@@ -97,7 +97,7 @@ class RtpReceiver:
         parts.stats.unvalidated -= len(packets)
         named = self._named_route(packets, route, packet.payload_type)
         self._join(source, named, packets, outputs)
-        source.rtp_origin = origin
+        parts.members.origins.set_rtp(source, origin)
         source.speak_directly()
         self._start(source, packets, outputs)
 
