@@ -152,12 +152,26 @@ def test_who_alone_may_send() -> None:
     assert "are no addresses" in refusal(f"{line}a=source-filter: incl IN IP4 * example.com\n")
 
 
+def test_who_may_not_send() -> None:
+    line = "m=audio 5004 RTP/AVP 0\n"
+    said = f"{line}a=source-filter: excl IN IP4 239.255.7.7 192.0.2.5 192.0.2.6\n"
+    assert list(map(str, only(said).place.excluded)) == ["192.0.2.5", "192.0.2.6"]
+    assert only(f"a=source-filter: excl IN IP4 * 192.0.2.5\n{line}").place.excluded
+    for other in ("excl IN IP4 239.1.1.1 192.0.2.5", "incl IN IP4 * 192.0.2.5", "excl", ""):
+        assert only(f"{line}a=source-filter: {other}\n").place.excluded == ()
+    assert "are no addresses" in refusal(f"{line}a=source-filter: excl IN IP4 * example.com\n")
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("m=application 5004 udp wb\n", "application is not supported"),
         ("m=audio 0 RTP/AVP 0\n", "its port is 0: the conference does not use it"),
-        ("m=audio 5004 RTP/SAVP 0\n", "its protocol is RTP/SAVP; here is RTP/AVP and RTP/AVPF"),
+        (
+            "m=audio 5004 UDP/TLS/RTP/SAVP 0\n",
+            "its protocol is UDP/TLS/RTP/SAVP; here is RTP/AVP, RTP/AVPF, RTP/SAVP, RTP/SAVPF",
+        ),
+        ("m=audio 5004 RTP/SAVP 0\n", "its protocol is RTP/SAVP, and no a=crypto tells the key"),
         ("m=audio 5004 RTP/AVP 0\nk=clear:x\n", "it is encrypted"),
         ("k=prompt\nm=audio 5004 RTP/AVP 0\n", "it is encrypted"),
         (
@@ -176,6 +190,41 @@ def test_who_alone_may_send() -> None:
 )
 def test_lines_that_cannot_be_used(text: str, reason: str) -> None:
     assert refusal(text).startswith(reason) or reason in refusal(text)
+
+
+SECRET = "AES_CM_128_HMAC_SHA1_80 inline:" + "QUJD" * 10
+
+
+@pytest.mark.parametrize("protocol", ["RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF"])
+def test_a_key_for_all_who_take_part(protocol: str) -> None:
+    line = only(f"m=audio 5004 {protocol} 0\na=crypto:1 {SECRET}\n")
+    assert line.crypto is not None and line.crypto.key == b"ABC" * 10
+    assert "ABC" not in repr(line) and "QUJD" not in repr(line)
+    assert only("m=audio 5004 RTP/AVP 0\n").crypto is None
+
+
+def test_the_first_key_that_can_be_used_even_beside_an_old_one() -> None:
+    lines = f"k=clear:x\na=crypto:1 NEW_SUITE inline:x\na=crypto:2 {SECRET}|2^20\n"
+    line = only(f"m=audio 5004 RTP/SAVP 0\n{lines}")
+    assert line.crypto is not None and (line.crypto.tag, line.crypto.lifetime) == (2, 1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("m=audio 5004 RTP/AVP 0\nk=clear:hunter2\n", "k=clear is a key for an encryption that n"),
+        ("m=audio 5004 RTP/AVP 0\nk=base64:aHVudA==\n", "k=base64 is a key for an encryption"),
+        ("k=uri:https://example.com/hunter2\nm=audio 5004 RTP/AVP 0\n", "k=uri is an address to"),
+        ("k=prompt\nm=audio 5004 RTP/SAVP 0\n", "k=prompt wants a person to be asked"),
+        (f"m=audio 5004 RTP/AVP 0\na=crypto:1 {SECRET}|1:4\n", "wants an MKI"),
+        (f"m=audio 5004 RTP/AVP 0\na=crypto:1 {SECRET} KDR=3\n", "wants KDR"),
+        (f"a=crypto:1 {SECRET}\nm=audio 5004 RTP/AVP 0\n", "it belongs below one"),
+    ],
+)
+def test_nothing_goes_in_the_clear_where_the_description_has_a_key(text: str, reason: str) -> None:
+    said = refusal(text)
+    assert said.startswith("it is encrypted, and not so that we could: ") and reason in said
+    assert "hunter2" not in said and "QUJD" not in said
 
 
 def test_one_line_of_sound_and_as_many_of_pictures_as_there_are_sections() -> None:

@@ -282,7 +282,10 @@ def test_a_telephone() -> None:
     assert [b.remote.rtcp_port for b in us.bearers] == [18001, 18003]
     assert video.send.feedback == {"nack pli"} and us.reduced_size
     assert audio.ssrcs == {99: "sip:alice@192.0.2.66"}
-    assert "crypto" not in answer and "a=mid" not in answer
+    sections = _sections(answer)
+    assert "\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" in sections[0]
+    assert "inline:AAAA" not in answer, "that is the telephone's own"
+    assert "crypto" not in sections[1] and "a=mid" not in answer
     _assert_usable(us)
 
 

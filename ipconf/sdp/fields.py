@@ -5,6 +5,7 @@ written and read again.
 """
 
 import re
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Literal, Self
 
@@ -186,6 +187,11 @@ class Attribute(Settings):
     name: Token
     value: Text | None = None
     """None for a property; "" after a colon that nothing follows."""
+
+    def __repr_args__(self) -> Iterable[tuple[str, object]]:
+        """All but the key of an a=crypto, which is not shown where the object is printed."""
+        is_key = self.name.lower() == "crypto" and self.value is not None
+        return [("name", self.name), ("value", "..." if is_key else self.value)]
 
 
 class FurtherLine(Settings):

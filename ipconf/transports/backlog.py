@@ -27,16 +27,20 @@ Take = Callable[[list[Timed], Address | None], None]
 class Backlog:
     """What waits of one silent source, told by the octets 8 to 16 of its packets: `mark`.
 
-    In the end it goes to `take`, by way of `deliver`, which its transport sets.
+    In the end it goes to `take`, by way of `deliver`, which its transport sets. What has one of
+    `prompt` as its second octet does not wait.
     """
 
-    __slots__ = ("_address", "_mark", "_room", "_skimmer", "_waiting", "deliver", "take")
+    __slots__ = ("_address", "_mark", "_prompt", "_room", "_skimmer", "_waiting", "deliver", "take")
 
-    def __init__(self, mark: bytes, skimmer: Skimmer, take: Take) -> None:
+    def __init__(
+        self, mark: bytes, skimmer: Skimmer, take: Take, prompt: frozenset[int] = frozenset()
+    ) -> None:
         self.take = take
         self.deliver: Take = take
         self._mark = mark
         self._skimmer = skimmer
+        self._prompt = prompt
         self._address: Address = ()
         # Hundreds begin at the same time: they are not to be delivered all in the same moment.
         self._room = 1 + int.from_bytes(mark[:4], "big") % MAX_WAITING
@@ -54,6 +58,7 @@ class Backlog:
             or data[8:17] != self._mark
             or data[0] != 0x90
             or data[17] & 0x7F <= skimmer.quiet_level
+            or data[1] in self._prompt
         ):
             if self._waiting:
                 self.release()

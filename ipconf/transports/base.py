@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aiortc import RTCDtlsParameters, RTCIceCandidate, RTCIceParameters
     from aiortc.sdp import MediaDescription
 
+    from ..sdp.keys import Crypto
     from .backlog import Backlog
 
 
@@ -46,6 +47,10 @@ class TransportCounters:
     """Datagrams without a byte in them."""
     unknown: int = 0
     """Neither STUN, DTLS nor RTP by their first byte (RFC 7983 section 7)."""
+    stun: int = 0
+    """STUN that came to plain RTP, answered or not."""
+    foreign: int = 0
+    """RTP and RTCP from elsewhere than the far end, once that was known, and so not taken."""
     unauthenticated: int = 0
     """SRTP that did not verify: forged, replayed, damaged, or from before the keys were there."""
     refused: int = 0
@@ -88,12 +93,19 @@ class RtpTransport(ABC):
     """One path for RTP and RTCP to one far end or group.
 
     `closed` is called once, when the path ends without `close` having been asked for: with
-    `GoneReason.BYE` if the far end shut it, `TIMEOUT` if it vanished.
+    `GoneReason.BYE` if the far end shut it, `TIMEOUT` if it vanished. `doubted` is called with an
+    SSRC whose packets do not verify, False and why; with True once they do again.
     """
+
+    encrypts = False
+    """Whether what is sent is encrypted by keys from descriptions (SRTP)."""
+    shares_key = False
+    """Whether others encrypt with the key that we do, so that no SSRC may be sent under twice."""
 
     def __init__(self) -> None:
         self.sink: Sink = _discard
         self.closed: Callable[[GoneReason], None] = lambda reason: None
+        self.doubted: Callable[[int, bool, str], None] = lambda ssrc, verifies, text: None
         self.state = TransportState.NEW
         self.counters = TransportCounters()
         self.loss: Loss | None = None
@@ -164,12 +176,14 @@ class WebRtcLine:
 class PlainLine:
     """The transport part of an m-line that goes over plain RTP.
 
-    With the same port for both, RTP and RTCP share it (RFC 5761).
+    With the same port for both, RTP and RTCP share it (RFC 5761). `crypto` are keys of which it is
+    encrypted with one (RFC 4568); with none it is not.
     """
 
     host: str
     port: int
     rtcp_port: int
+    crypto: tuple[Crypto, ...] = ()
 
 
 class SignalledTransport(RtpTransport):

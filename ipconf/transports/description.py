@@ -29,7 +29,7 @@ from .base import PlainLine, WebRtcLine
 from .simulcast import Layer, layer_lines
 
 WEBRTC_PROFILE = "UDP/TLS/RTP/SAVPF"
-PLAIN_PROFILE = "RTP/AVP"
+PLAIN_PROFILE, SECURE_PROFILE = "RTP/AVP", "RTP/SAVP"
 DISCARD_PORT = 9
 """The port of a line whose real address ICE will find (RFC 8840 section 4.1.1)."""
 NOT_WRITTEN = frozenset({*PACKET_TIMES, h264_profile.SETS})
@@ -103,6 +103,8 @@ def write_description(
             if media.answered is None and media.mid in followers:
                 description.port = 0
                 extra += "a=bundle-only\r\n"
+        else:
+            extra += "".join(f"a=crypto:{key.to_value()}\r\n" for key in transport.crypto)
         text += str(description) + extra
     return text
 
@@ -110,6 +112,8 @@ def write_description(
 def _media(line: MediaLine, transport: WebRtcLine | PlainLine) -> MediaDescription:
     webrtc, mux = isinstance(transport, WebRtcLine), True
     profile, mid = (WEBRTC_PROFILE, line.mid) if webrtc else (PLAIN_PROFILE, "")
+    if isinstance(transport, PlainLine) and transport.crypto:
+        profile = SECURE_PROFILE
     if line.answered is not None:  # an answer says no more than the offer did (RFC 3264)
         profile, mid = line.answered.profile, line.answered.rtp.muxId
         mux = line.answered.rtcp_mux

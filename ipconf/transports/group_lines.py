@@ -18,15 +18,18 @@ from ..engine.rtp_wire import MID_URI
 from ..engine.session_config import PayloadFormat
 from ..model import CallSettings, MediaType
 from ..sdp import ConferenceDescription, Connection, Media
+from ..sdp.keys import Crypto, about, first_usable
 from .audio_lines import PACKET_TIMES
 from .formats import CommonFormats, in_common
 from .group_sockets import DEFAULT_TTL, GroupPlace
 from .negotiation import EXTENSIONS, MAX_EXTENSION_ID, TOO_MANY, Agreed, Formats, Refused
 from .reading import USABLE_PAYLOAD_TYPES
+from .srtp import suites
 
 DSCP = {MediaType.AUDIO: 46, MediaType.VIDEO: 34}
 """Expedited forwarding (RFC 3246) for sound, AF41 (RFC 2597) for pictures, as RFC 4594 advises."""
 PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
+SECURE_PROTOCOLS = ("RTP/SAVP", "RTP/SAVPF")
 GROUP_FEEDBACK = frozenset({"nack pli", "ccm fir"})
 """What one member may ask for of all: key frames. Repeats and limits would be everybody's."""
 
@@ -46,6 +49,8 @@ class GroupLine:
     place: GroupPlace
     bandwidth_bps: int | None
     """Of the line, or else of the session (b=)."""
+    crypto: Crypto | None = None
+    """What all encrypt with who take part; None: nothing is encrypted."""
 
     @property
     def is_group(self) -> bool:
@@ -89,7 +94,10 @@ def _line(
 ) -> GroupLine:
     if medium not in formats:
         raise _Unusable(f"the call was created without {medium.value}")
-    _check(media, description)
+    _check(media)
+    crypto = _crypto(media, description)
+    if crypto is None and settings.srtp == "sdes":
+        raise _Unusable("it is not encrypted, which the settings want (srtp)")
     place = _place(media, medium, description, settings)
     common = _common(media, formats[medium])
     if common.send is None:
@@ -114,18 +122,35 @@ def _line(
         content=next(iter(media.values("content")), ""),
         sendable=common.sendable,
     )
-    return GroupLine(agreed, place, media.bandwidth_bps or description.bandwidth_bps)
+    bandwidth_bps = media.bandwidth_bps or description.bandwidth_bps
+    return GroupLine(agreed, place, bandwidth_bps, crypto)
 
 
-def _check(media: Media, description: ConferenceDescription) -> None:
+def _check(media: Media) -> None:
     if not media.port:
         raise _Unusable("its port is 0: the conference does not use it")
-    if media.protocol not in PROTOCOLS:
-        raise _Unusable(f"its protocol is {media.protocol}; here is {' and '.join(PROTOCOLS)}")
-    if any(part.key is not None or part.has("crypto") for part in (media, description)):
-        raise _Unusable("it is encrypted (k= or a=crypto), which is not understood here")
+    known = (*PROTOCOLS, *SECURE_PROTOCOLS)
+    if media.protocol not in known:
+        raise _Unusable(f"its protocol is {media.protocol}; here is {', '.join(known)}")
     if not media.rtcp_port:
         raise _Unusable(f"port {media.port} leaves no port for RTCP")
+
+
+def _crypto(media: Media, description: ConferenceDescription) -> Crypto | None:
+    """What the line is encrypted with; where there is a key that is no use, nothing goes there."""
+    crypto, reason = first_usable(media.values("crypto"), suites())
+    if crypto is not None:
+        return crypto
+    if not reason and description.has("crypto"):
+        reason = "a=crypto stands above all m-lines; it belongs below one (RFC 4568 section 4)"
+    key = media.key or description.key
+    if not reason and key is not None:
+        reason = about(key)
+    if reason:
+        raise _Unusable(f"it is encrypted, and not so that we could: {reason}")
+    if media.protocol in SECURE_PROTOCOLS:
+        raise _Unusable(f"its protocol is {media.protocol}, and no a=crypto tells the key")
+    return None
 
 
 def _place(
@@ -144,19 +169,20 @@ def _place(
         rtcp_port=media.rtcp_port,
         interface=settings.multicast_interface,
         ttl=DEFAULT_TTL if ttl is None else ttl,
-        sources=_sources(address, media, description),
+        sources=_sources("incl", address, media, description),
+        excluded=_sources("excl", address, media, description),
         dscp=DSCP[medium] if settings.dscp is None else settings.dscp,
     )
 
 
 def _sources(
-    group: IPv4Address | IPv6Address, media: Media, description: ConferenceDescription
+    mode: str, group: IPv4Address | IPv6Address, media: Media, description: ConferenceDescription
 ) -> tuple[IPv4Address | IPv6Address, ...]:
-    """Who alone may send to the group (a=source-filter, RFC 4570); () is anybody."""
+    """Who alone is received ("incl"), or who is not ("excl"; a=source-filter, RFC 4570)."""
     found: list[IPv4Address | IPv6Address] = []
     for value in (*media.values("source-filter"), *description.values("source-filter")):
         words = value.split()
-        if words[:1] != ["incl"] or len(words) < 5 or words[3] not in ("*", str(group)):
+        if words[:1] != [mode] or len(words) < 5 or words[3] not in ("*", str(group)):
             continue
         try:
             found += [a for a in map(ip_address, words[4:]) if a.version == group.version]

@@ -22,8 +22,8 @@ DEFAULT_TTL = 1
 """No router, where neither description nor settings say more."""
 _LINUX_MULTICAST_ALL = ((socket.IPPROTO_IP, 49), (socket.IPPROTO_IPV6, 29))
 """With 0 a socket gets only what comes to interfaces on which it has joined itself."""
-_LINUX_ADD_SOURCE_MEMBERSHIP = 39
-_LINUX_JOIN_SOURCE_GROUP = 46
+_LINUX_BLOCK_SOURCE, _LINUX_ADD_SOURCE_MEMBERSHIP = 38, 39
+_LINUX_BLOCK_SOURCE_IPV6, _LINUX_JOIN_SOURCE_GROUP = 43, 46
 _LINUX_GET_ADDRESS = 0x8915  # SIOCGIFADDR, netdevice(7)
 _STORAGE_BYTES = 128  # of a sockaddr_storage
 _ADDRESSES = Path("/proc/net/if_inet6")
@@ -52,6 +52,8 @@ class GroupPlace:
     """Hop limit with IPv6."""
     sources: tuple[IPv4Address | IPv6Address, ...] = ()
     """Who alone is received (RFC 4607); () is anybody."""
+    excluded: tuple[IPv4Address | IPv6Address, ...] = ()
+    """Who is not (RFC 4570)."""
     dscp: int = 0
     """The mark of what is sent (RFC 2474)."""
 
@@ -143,7 +145,15 @@ class GroupSockets:
             self._join_source(sock, place, source)
         if not place.sources:
             self._join(sock, place)
+            self._block(sock, place)
         return sock
+
+    def _block(self, sock: socket.socket, place: GroupPlace) -> None:
+        """Leave it to the kernel to drop what the excluded send, as far as it takes so many."""
+        option = _LINUX_BLOCK_SOURCE_IPV6 if self._six else _LINUX_BLOCK_SOURCE
+        with suppress(OSError):
+            for source in place.excluded if sys.platform == "linux" else ():
+                sock.setsockopt(self._level, option, self._about_source(place, source))
 
     def _join(self, sock: socket.socket, place: GroupPlace) -> None:
         if self._six:
@@ -156,13 +166,15 @@ class GroupSockets:
     def _join_source(
         self, sock: socket.socket, place: GroupPlace, source: IPv4Address | IPv6Address
     ) -> None:
+        option = _LINUX_JOIN_SOURCE_GROUP if self._six else _LINUX_ADD_SOURCE_MEMBERSHIP
+        sock.setsockopt(self._level, option, self._about_source(place, source))
+
+    def _about_source(self, place: GroupPlace, source: IPv4Address | IPv6Address) -> bytes:
+        """struct group_source_req, or ip_mreq_source."""
         if self._six:
             request = struct.pack("@Q", self._index)  # which has padding behind it
-            request += _storage(place.group) + _storage(source)
-            sock.setsockopt(self._level, _LINUX_JOIN_SOURCE_GROUP, request)
-        else:
-            request = place.group.packed + IPv4Address(self._local).packed + source.packed
-            sock.setsockopt(self._level, _LINUX_ADD_SOURCE_MEMBERSHIP, request)
+            return request + _storage(place.group) + _storage(source)
+        return place.group.packed + IPv4Address(self._local).packed + source.packed
 
     def _socket(self) -> socket.socket:
         sock = socket.socket(socket.AF_INET6 if self._six else socket.AF_INET, socket.SOCK_DGRAM)

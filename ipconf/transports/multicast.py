@@ -27,6 +27,7 @@ class MulticastTransport(PlainTransport, GroupTransport):
         self.place = place
         self._loopback = loopback
         self._sockets: GroupSockets | None = None
+        self._excluded = frozenset(map(str, place.excluded))
 
     @property
     def loopback(self) -> LoopbackMode:
@@ -53,6 +54,8 @@ class MulticastTransport(PlainTransport, GroupTransport):
             sockets.close()
             raise
         self.own = sockets.own
+        if self._protection is not None:
+            self._protection.own = sockets.own
         self._remote = sockets.address(self.place, self.place.port)
         self._remote_rtcp = sockets.address(self.place, self.place.rtcp_port)
         self.state = TransportState.CONNECTED
@@ -68,6 +71,9 @@ class MulticastTransport(PlainTransport, GroupTransport):
 
     def _arrived(self, data: bytes, addr: Address) -> None:
         if addr[:2] == self.own and self._loopback is not LoopbackMode.FULL:
+            return
+        if self._excluded and addr[0].partition("%")[0] in self._excluded:
+            self.counters.foreign += 1  # one whom the kernel has let through
             return
         super()._arrived(data, addr)
 

@@ -19,8 +19,10 @@ from ..engine.rtp_wire import (
 from ..engine.session_config import PayloadFormat
 from ..errors import NegotiationError
 from ..model import MediaType
+from ..sdp.keys import Crypto
 from .bundling import transport_line
 from .formats import CommonFormats, common_formats
+from .line_keys import LineKey, is_secure
 from .reading import UnreadableLine
 from .simulcast import LAYER_EXTENSIONS, Layer, Simulcast
 
@@ -78,6 +80,8 @@ class Agreed:
     """`send`, and the other codecs that could be sent in its place, each as the far end has it."""
     layers: tuple[Layer, ...] = ()
     """Encodings of the far end's picture that may arrive at the same time, as it ranks them."""
+    crypto: Crypto | None = None
+    """What the far end encrypts with on plain RTP, if it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +101,12 @@ def agree_on_offer(
     video_sections: int = 1,
     contents: Sequence[str] = (),
     simulcasts: Sequence[Simulcast] = (),
+    keys: LineKey | None = None,
 ) -> list[Agreed | Refused]:
     """Go through an offer's lines: of those that can be used, the first one of sound is taken, and
-    so many of video. `contents` and `simulcasts` are those of the lines, if known.
+    so many of video. `contents`, `simulcasts` and `keys` are those of the lines, if known.
     """
-    given = (_mids(offer), video_sections, contents, simulcasts)
+    given = (_mids(offer), video_sections, contents, simulcasts, keys)
     return _agree(offer, formats, *given, webrtc=webrtc, answering=True)
 
 
@@ -125,6 +130,7 @@ def agree_on_answer(
     webrtc: bool,
     video_sections: int = 1,
     contents: Sequence[str] = (),
+    keys: LineKey | None = None,
 ) -> list[Agreed | Refused]:
     """Go through the answer to an offer of ours that had one line for each of `mids`."""
     if len(answer.media) != len(mids):
@@ -132,7 +138,7 @@ def agree_on_answer(
             f"the answer has {len(answer.media)} media lines where the offer had {len(mids)}; "
             "the far end must answer every line (RFC 3264 section 6)"
         )
-    given = (mids, video_sections, contents, ())
+    given = (mids, video_sections, contents, (), keys)
     return _agree(answer, offered, *given, webrtc=webrtc, answering=False)
 
 
@@ -143,6 +149,7 @@ def _agree(
     video_sections: int,
     contents: Sequence[str],
     simulcasts: Sequence[Simulcast],
+    keys: LineKey | None,
     *,
     webrtc: bool,
     answering: bool,
@@ -157,6 +164,9 @@ def _agree(
         medium = MediaType(media.kind)
         transport = transport_line(remote, media, offer=answering)
         problem = _unusable(media, transport, webrtc=webrtc)
+        crypto = None
+        if problem is None and not webrtc:
+            crypto, problem = _key(remote, transport, keys)
         if taken[medium] >= (video_sections if medium is MediaType.VIDEO else 1):
             problem = TOO_MANY[medium]
         if mids[index] in mids[:index]:
@@ -175,8 +185,20 @@ def _agree(
         line = _agreed(index, mids[index], medium, media, common, agreed, transport)
         if RID_URI in agreed:  # without, nobody could tell layers apart
             line = replace(line, layers=layers)
+        if crypto is not None:
+            line = replace(line, crypto=crypto)
         lines.append(replace(line, content=contents[index]) if contents else line)
     return lines
+
+
+def _key(
+    remote: SessionDescription, transport: MediaDescription, keys: LineKey | None
+) -> tuple[Crypto | None, str | None]:
+    """The far end's key on that transport; else why it cannot be used, if so."""
+    if keys is None:
+        return None, "it wants keys (SRTP)" if is_secure(transport.profile) else None
+    index = next(i for i, media in enumerate(remote.media) if media is transport)
+    return keys(index, transport.profile)
 
 
 def _layers(
@@ -193,7 +215,7 @@ def _unusable(media: MediaDescription, transport: MediaDescription, *, webrtc: b
         return media.problem
     if transport.port == 0:
         return "the far end refused it"
-    if ("SAVP" in media.profile) != webrtc:
+    if not (is_secure(media.profile) if webrtc else "TLS" not in media.profile):
         return f"the profile is {media.profile}; this call speaks " + (
             "DTLS-SRTP" if webrtc else "plain RTP"
         )

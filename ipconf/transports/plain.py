@@ -1,13 +1,19 @@
-"""What plain RTP has in common over UDP, to one far end or to a group: ports and counters."""
+"""What RTP has in common over UDP without ICE, to one far end or to a group.
+
+Ports and counters, and SRTP where descriptions have told keys.
+"""
 
 from collections.abc import Callable
 from functools import partial
 
 from ..engine.rtp_wire import is_rtcp
 from ..engine.skimming import Timed
+from ..sdp.keys import Crypto
 from .backlog import Backlog
 from .base import RtpTransport, TransportState
+from .latching import Latch
 from .ports import Address, Port
+from .protection import Protection
 
 
 class PlainTransport(RtpTransport):
@@ -24,6 +30,19 @@ class PlainTransport(RtpTransport):
         self._remote_rtcp: Address | None = None
         self._ports: list[Port] = []
         self._backlog: Backlog | None = None
+        self._protection: Protection | None = None
+        self._latch: Latch | None = None
+
+    def secure(self, sending: Crypto, receiving: Crypto, *, shared: bool = False) -> None:
+        """Encrypt what is sent, and take only what verifies, from now on.
+
+        With `shared` others send with our key as well.
+        """
+        self.encrypts, self.shares_key = True, shared
+        self._protection = Protection(sending, receiving, self._doubted, shared=shared)
+
+    def _doubted(self, ssrc: int, verifies: bool, text: str) -> None:
+        self.doubted(ssrc, verifies, text)
 
     def send(self, datagram: bytes) -> None:
         if is_rtcp(datagram):
@@ -36,6 +55,12 @@ class PlainTransport(RtpTransport):
 
     def _send(self, datagram: bytes, port: int, address: Address | None) -> None:
         counters = self.counters
+        if self._protection is not None:
+            protected = self._protection.protect(datagram)
+            if protected is None:
+                counters.unsent += 1
+                return
+            datagram = protected
         if address is None or not self._ports:
             counters.unsent += 1
         elif (self.loss is not None and self._lost()) or self._sendto(datagram, port, address):
@@ -59,10 +84,35 @@ class PlainTransport(RtpTransport):
         counters = self.counters
         if self.loss is not None:
             run = [timed for timed in run if not self._lost()]
+        origin = addr[:2] if addr else None
+        if self._protection is not None:
+            run = self._opened(self._protection, run, origin)
+        if self._latch is not None and origin is not None:
+            run = self._admitted(self._latch, run, origin)
         if run:
             counters.received += len(run)
             counters.received_bytes += sum([len(data) for data, _ in run])
-            backlog.take(run, addr[:2] if addr else None)
+            backlog.take(run, origin)
+
+    def _opened(
+        self, protection: Protection, run: list[Timed], origin: Address | None
+    ) -> list[Timed]:
+        plain: list[Timed] = []
+        for data, at in run:
+            opened = protection.open(data, at, origin)
+            if opened is None:
+                self.counters.unauthenticated += 1
+            else:
+                plain.append((opened, at))
+        return plain
+
+    def _admitted(self, latch: Latch, run: list[Timed], origin: Address) -> list[Timed]:
+        if run and origin == latch.source:
+            latch.heard = run[-1][1]
+            return run
+        taken = [(data, at) for data, at in run if latch.admits(data, origin, at)]
+        self.counters.foreign += len(run) - len(taken)
+        return taken
 
     def _rtcp_arrived(self, data: bytes, addr: Address) -> None:
         """What comes to a port of its own, behind the media that waits."""
@@ -75,16 +125,34 @@ class PlainTransport(RtpTransport):
             return
         counters, size = self.counters, len(data)
         if size < 2 or not 127 < data[0] < 192:
-            if size:
-                counters.unknown += 1
-            else:
-                counters.empty += 1
+            self._odd_arrived(data, addr)
             return
-        counters.received += 1
-        counters.received_bytes += size
         if len(addr) > 2:  # of IPv6, which adds flow and scope
             addr = addr[:2]
-        self.sink(data, self._time(), addr)
+        now = self._time()
+        if self._protection is not None:
+            opened = self._protection.open(data, now, addr)
+            if opened is None:
+                counters.unauthenticated += 1
+                return
+            data = opened
+        latch = self._latch
+        if latch is not None:
+            if addr == latch.source:
+                latch.heard = now
+            elif not latch.admits(data, addr, now):
+                counters.foreign += 1
+                return
+        counters.received += 1
+        counters.received_bytes += size
+        self.sink(data, now, addr)
+
+    def _odd_arrived(self, data: bytes, addr: Address) -> None:
+        """What is neither RTP nor RTCP."""
+        if data:
+            self.counters.unknown += 1
+        else:
+            self.counters.empty += 1
 
     async def close(self) -> None:
         self.state = TransportState.CLOSED

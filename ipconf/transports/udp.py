@@ -1,27 +1,38 @@
-"""Plain RTP over unicast UDP, without ICE or encryption (RFC 3550 section 11).
+"""RTP over unicast UDP, without ICE (RFC 3550 section 11).
 
 RTP takes an even port and RTCP the next one, or both share one port (RFC 5761). Anybody who knows
-the ports can send to them: use it where the network is trusted, or for peers that know no better.
+the ports can send to them: without keys use it where the network is trusted, or for peers that know
+no better.
 """
 
 import asyncio
 import ipaddress
+from collections import deque
+from collections.abc import Collection
+from functools import partial
 
 from aiortc.sdp import MediaDescription
 
 from ..errors import InvalidStateError, NegotiationError
 from .base import PlainLine, SignalledTransport, TransportState
 from .binding import bind_ports
+from .latching import Latch
 from .plain import PlainTransport
-from .ports import open_port
+from .ports import Address, Arrived, open_port
 from .shared_port import Share, taken
+from .stun import StunAnswerer, is_stun
+
+MAX_EARLY_DATAGRAMS = 16
+"""Kept that come before we are connected, as the far end may have our description before we have
+its; of more, the latest."""
 
 
 class UdpTransport(PlainTransport, SignalledTransport):
     """A pair of UDP ports on `host`, or with `mux` one port for both, towards one far end.
 
     With `share` it is a part of a port that other calls use, too; RTP and RTCP must share it then.
-    The far end is told `public` where it cannot send to `host` itself.
+    The far end is told `public` where it cannot send to `host` itself. With `symmetric` it is where
+    it sends from, by the rules of `latching`, unless the port is shared.
     """
 
     def __init__(
@@ -32,6 +43,7 @@ class UdpTransport(PlainTransport, SignalledTransport):
         mux: bool = False,
         share: Share | None = None,
         public: str | None = None,
+        symmetric: bool = False,
     ) -> None:
         super().__init__()
         self.host = host
@@ -41,11 +53,19 @@ class UdpTransport(PlainTransport, SignalledTransport):
         self.local_rtcp: tuple[str, int] | None = None
         self._share = share
         self._port_range = port_range
+        self._symmetric = symmetric and share is None
+        self._payload_types: Collection[int] = ()
+        self._early: deque[tuple[Arrived, bytes, Address]] = deque(maxlen=MAX_EARLY_DATAGRAMS)
+        self._stun = StunAnswerer()
+
+    def expect(self, payload_types: Collection[int]) -> None:
+        """By these, media are known to be the far end's."""
+        self._payload_types = payload_types
 
     async def open(self, *, offering: bool = True) -> None:
         self._time = asyncio.get_running_loop().time
         if self._share is not None:
-            self._ports.append(self._share(self.host, self._arrived))
+            self._ports.append(self._share(self.host, partial(self._came_early, self._arrived)))
         else:
             await self._open_own()
         for port in self._ports:
@@ -57,7 +77,8 @@ class UdpTransport(PlainTransport, SignalledTransport):
         try:
             for sock in sockets:
                 arrived = self._rtcp_arrived if self._ports else self._arrived
-                self._ports.append(await open_port(sock, arrived))
+                early = partial(self._came_early, arrived)
+                self._ports.append(await open_port(sock, early))
         except BaseException:
             for sock in sockets[len(self._ports) :]:
                 sock.close()
@@ -88,11 +109,53 @@ class UdpTransport(PlainTransport, SignalledTransport):
         remote_rtcp = (remote_rtcp[0] or remote[0], remote_rtcp[1])
         for address in (remote, remote_rtcp):
             self._check(*address)
+            if self._share is None and address in (self.local, self.local_rtcp):
+                raise NegotiationError(
+                    f"the far end's address {address[0]} port {address[1]} is this call's own"
+                )
         for port in self._ports:
             if not port.settle(remote):
                 raise taken(remote)
-        self._remote, self._remote_rtcp = remote, remote_rtcp
+        self._send_to(remote, remote_rtcp)
+        if self._symmetric:
+            described = (_spelled(remote), _spelled(remote_rtcp))
+            self._latch = Latch(*described, self._payload_types, self._send_to)
         self.state = TransportState.CONNECTED
+        self._ports[-1].arrived = self._rtcp_arrived
+        self._ports[0].arrived = self._arrived
+        asyncio.get_running_loop().call_soon(self._take_early)  # there will be a sink then
+
+    def _send_to(self, remote: Address, remote_rtcp: Address) -> None:
+        self._remote, self._remote_rtcp = remote, remote_rtcp
+
+    def _came_early(self, arrived: Arrived, data: bytes, addr: Address) -> None:
+        if is_stun(data):
+            arrived(data, addr)
+        else:
+            self._early.append((arrived, data, addr))
+
+    def _take_early(self) -> None:
+        while self._early and self.state is TransportState.CONNECTED:
+            arrived, data, addr = self._early.popleft()
+            arrived(data, addr)
+
+    def _rtcp_arrived(self, data: bytes, addr: Address) -> None:
+        if is_stun(data):
+            self._stun_arrived(data, addr, -1)
+        else:
+            super()._rtcp_arrived(data, addr)
+
+    def _odd_arrived(self, data: bytes, addr: Address) -> None:
+        if is_stun(data):
+            self._stun_arrived(data, addr, 0)
+        else:
+            super()._odd_arrived(data, addr)
+
+    def _stun_arrived(self, data: bytes, addr: Address, port: int) -> None:
+        self.counters.stun += 1
+        answer = self._stun.answer(data, addr, self._time())
+        if answer is not None and self._ports:
+            self._ports[port].sendto(answer, addr)
 
     def _check(self, host: str, port: int) -> None:
         # A name would block the loop while it is looked up, an impossible port close the socket.
@@ -106,3 +169,8 @@ class UdpTransport(PlainTransport, SignalledTransport):
             )
         if not 0 < port < 1 << 16:
             raise NegotiationError(f"the far end's port {port} is not in 1..65535")
+
+
+def _spelled(address: tuple[str, int]) -> Address:
+    """The same as sockets spell it."""
+    return str(ipaddress.ip_address(address[0])), address[1]
