@@ -12,6 +12,7 @@ own `ParticipantControl`, as CSRCs of the mix and by their SDES items (RFC 3550 
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -65,7 +66,7 @@ class Conference(Membership):
         self._versions = Versions()
         self._pace = Pace()
         self._dominant: Attendee | None = None
-        self._talkers: set[Attendee | None] = set()
+        self._talkers: set[Attendee] = set()
         self._recordings: list[ConferenceRecording] = []
 
     def __repr__(self) -> str:
@@ -86,9 +87,9 @@ class Conference(Membership):
         """How loud those are who talk now, 0 (loudest) .. 127, in -dBov (RFC 6464)."""
         levels: dict[Attendee, int] = {}
         for voice in self.bridge.talking:
-            person = voice.attendee
-            if person is not None and person.present:
-                levels[person] = min(voice.level, levels.get(person, voice.level))
+            for person in voice.people:
+                if person.present:
+                    levels[person] = min(voice.level, levels.get(person, voice.level))
         return levels
 
     def events(self, *kinds: type[E]) -> EventStream[E]:
@@ -148,9 +149,9 @@ class Conference(Membership):
         legs = self.legs
         for leg in legs:
             self._drop(leg, reason)
-        for leg in legs:
-            if isinstance(leg, CallLeg):
-                await leg.call.disconnect(reason)
+        calls = [leg.call for leg in legs if isinstance(leg, CallLeg)]
+        # At once: the BYE to a large group may wait for its turn.
+        await asyncio.gather(*(call.disconnect(reason) for call in calls))
         for recording in self._recordings:
             await recording.wait_complete()
         self._post(ConferenceEnded, reason=reason)
@@ -199,15 +200,15 @@ class Conference(Membership):
     def _tick(self, now: float, number: int) -> None:
         self.bridge.tick(now, self._pace.tick(now), number)
         self.video.tick(now, number)
-        self._tell_who_talks({v.attendee for v in self.bridge.talking} - {None})
+        self._tell_who_talks({p for voice in self.bridge.talking for p in voice.people})
         self._end_announcements()
         if self._speakers.decide(now):
             voice = self._speakers.dominant
             self._set_dominant(voice.attendee if isinstance(voice, Voice) else None)
 
-    def _tell_who_talks(self, talking: set[Attendee | None]) -> None:
+    def _tell_who_talks(self, talking: set[Attendee]) -> None:
         for person in (*talking, *(self._talkers - talking)):
-            if person is not None and person.present and person.talking is not (person in talking):
+            if person.present and person.talking is not (person in talking):
                 person.talking = not person.talking
                 self.video.talks(person, person.talking, self.now())
                 kind = AttendeeTalking if person.talking else AttendeeSilent

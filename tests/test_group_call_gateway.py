@@ -6,12 +6,25 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import pytest
 from call_ends import Ends, EventLog, provider
-from multicast_lab import HERE, conference
+from multicast_lab import HERE, conference, sound_and_pictures
 from peers import eventually, scenario, together, webrtc
-from senses import AUDIO
+from senses import ALICE, AUDIO, BOB, VIDEO
 
-from ipconf import Call, CallLeg, Conference, GoneReason, LoopbackTsp
+from ipconf import (
+    Call,
+    CallLeg,
+    CallSettings,
+    Conference,
+    Direction,
+    GoneReason,
+    LoopbackMode,
+    LoopbackTsp,
+    MulticastControl,
+    NetworkImpairment,
+)
+from ipconf.errors import InvalidStateError
 from ipconf.events import ParticipantLeft
 from ipconf.model import SdesType
 
@@ -28,20 +41,20 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway() -> AsyncIterator[Gateway]:
-    """All of them connected."""
+async def gateway(settings: CallSettings = HERE) -> AsyncIterator[Gateway]:
+    """All of them connected; `settings` are those of the calls in the group."""
     tea = conference()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         members = []
         for name in ("Ann", "Bob"):
-            msp = await enter(provider(name, HERE))
+            msp = await enter(provider(name, settings))
             members.append(msp.create_call(description=tea))
         hub, far = await enter(provider("Hub", webrtc())), await enter(provider("Guest"))
         tsp = await enter(LoopbackTsp(far, hub))
         guest, at_hub = tsp.pair({AUDIO})
         meeting = await enter(hub.create_conference("Tea"))
-        in_group = hub.create_call(settings=HERE, description=tea)
+        in_group = hub.create_call(settings=settings, description=tea)
         leg = meeting.add(in_group)
         meeting.add(at_hub)
         await together(*(call.join() for call in (*members, in_group)))
@@ -117,3 +130,70 @@ async def test_a_mute_at_the_gateway_is_for_all_on_the_other_side() -> None:
         ann = next(p for p in there.conference.attendees if p.name == "Ann")
         there.conference.mute(ann)
         await guest.hears(660)
+
+
+@scenario(60.0)
+async def test_lists_follow_who_mutes_listens_and_vanishes() -> None:
+    settings = HERE.replace(member_timeout_s=4.0)
+    async with gateway(settings) as there:
+        Ends(there.ann, 440)
+        guest = Ends(there.guest, 880)
+        at_guest = EventLog(there.guest)
+        await eventually(lambda: names_of(there.guest) == {"Hub", "Ann", "Bob"})  # who only listens
+        await eventually(lambda: names_of(there.ann) == {"Hub", "Bob", "Guest"})
+        gus = next(p for p in there.conference.attendees if p.name == "Guest")
+        await eventually(lambda: gus.talking)
+        assert guest.tone is not None
+        there.guest.stream(AUDIO, Direction.CAPTURE).pause()
+        await eventually(lambda: not gus.talking)
+        await there.ann.wait_connected()
+        assert names_of(there.ann) == {"Hub", "Bob", "Guest"}, "who mutes is still there"
+        there.ann.query(NetworkImpairment).set_loss(100)
+        gone = await at_guest.until(
+            ParticipantLeft, lambda e: e.participant is not None and e.participant.name == "Ann"
+        )
+        assert gone.participant is not None
+        await eventually(lambda: {p.name for p in there.conference.attendees} == {"Bob", "Guest"})
+
+
+@scenario(60.0)
+async def test_pictures_go_both_ways_and_newcomers_see_them_without_asking() -> None:
+    tea = sound_and_pictures()
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        hub, far = await enter(provider("Hub", webrtc())), await enter(provider("Guest"))
+        tsp = await enter(LoopbackTsp(far, hub))
+        guest, at_hub = tsp.pair()
+        meeting = await enter(hub.create_conference("Tea"))
+        in_group = hub.create_call(settings=HERE, description=tea)
+        meeting.add(in_group)
+        meeting.add(at_hub)
+        await in_group.join()
+        await tsp.connect(pair=(guest, at_hub))
+        there = Ends(guest, 880, ALICE)
+        for name, picture in (("Ann", BOB), ("Bob", None)):
+            call = (await enter(provider(name, HERE))).create_call(description=tea)
+            member = Ends(call, 440 if picture else None, picture)
+            await call.join()
+            await together(member.sees(ALICE), there.sees(BOB) if picture else None)
+            shown = call.stream(VIDEO, Direction.RENDER).substreams
+            assert {s.participant.name for s in shown if s.participant} == {"Guest"}
+            await call.disconnect()
+
+
+@scenario()
+async def test_nobody_in_a_conference_hears_itself_through_a_group() -> None:
+    async with provider("Hub", HERE) as hub, hub.create_conference("Tea") as meeting:
+        call = hub.create_call(description=conference())
+        control = call.query(MulticastControl)
+        control.loopback_mode = LoopbackMode.FULL
+        with pytest.raises(InvalidStateError, match=r"has LoopbackMode.FULL.*: set SELECTIVE"):
+            meeting.add(call)
+        assert not meeting.legs
+        control.loopback_mode = LoopbackMode.SELECTIVE
+        leg = meeting.add(call)
+        with pytest.raises(InvalidStateError, match=r"call 1 is in conference 1, whose mix"):
+            control.loopback_mode = LoopbackMode.FULL
+        assert control.loopback_mode is LoopbackMode.SELECTIVE
+        await meeting.remove(leg)
+        control.loopback_mode = LoopbackMode.FULL

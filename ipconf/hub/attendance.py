@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from itertools import count
 
@@ -13,6 +14,7 @@ from ..participants import Participant
 from .call_legs import CallLeg
 from .legs import Leg
 from .local_legs import LocalLeg
+from .loops import HOLD_DOWN_S
 from .people import Attendee, choose_csrc, items_of
 
 MAX_REMEMBERED = 256
@@ -31,6 +33,8 @@ class Attendance:
         self._by_participant: dict[Participant, Attendee] = {}
         self._people: dict[Attendee, Participant | None] = {}
         self._may_return: dict[Participant, Attendee] = {}
+        self._by_cname: dict[str, dict[Attendee, None]] = {}
+        self._gone: dict[str, tuple[Leg, float]] = {}  # who left which leg when, by CNAME
 
     @property
     def people(self) -> tuple[Attendee, ...]:
@@ -44,12 +48,21 @@ class Attendance:
         """Whose source that is, once it is known."""
         if not isinstance(leg, CallLeg):
             return None
-        participant = leg.call.roster.participant_of(source)
+        return self.person(leg.call.roster.participant_of(source))
+
+    def person(self, participant: Participant | None) -> Attendee | None:
+        """Who that is here; None for nobody."""
         return self._by_participant.get(participant) if participant is not None else None
 
-    def refresh(self, leg: CallLeg, now: float, reason: GoneReason, text: str = "") -> None:
-        """Look again who is on a leg; `reason` is why, if somebody is there no more."""
+    def refresh(
+        self, leg: CallLeg, now: float, reason: GoneReason, text: str = ""
+    ) -> list[Attendee]:
+        """Look again who is on a leg; `reason` is why, if somebody is there no more.
+
+        Returns who was on another leg, through a mixer, and turned out to be on this one.
+        """
         there = leg.call.participants if leg.active else ()
+        moved: list[Attendee] = []
         for person in leg.attendees:
             participant = self._people.get(person)
             if participant is not None and participant not in there:
@@ -57,11 +70,46 @@ class Attendance:
         for participant in there:
             if participant in self._by_participant:
                 self._describe(self._by_participant[participant], participant, now)
-            elif len(leg.attendees) < self._max_on_leg:
+            elif len(leg.attendees) < self._max_on_leg and not self._is_back(leg, participant, now):
+                if not _is_spoken_for(participant):
+                    moved += self._take_over(leg, participant, now)
                 self._join(leg, participant, now)
+        leg.contributors = {
+            source.ssrc: self._by_participant[participant]
+            for participant in there
+            if participant in self._by_participant
+            for source in participant.sources
+            if source.contributing
+        }
         for source, voice in leg.voices.items():
             if isinstance(source, RemoteSource):
                 voice.attendee = self.of(leg, source)
+        return moved
+
+    def _is_back(self, leg: CallLeg, participant: Participant, now: float) -> bool:
+        """Whether a mixer tells us of ourselves, or of somebody who is, or was, on another leg.
+
+        It may have been told of them by us (`loops`).
+        """
+        if not _is_spoken_for(participant):
+            return False
+        cname = participant.identity
+        gone_from, gone_at = self._gone.get(cname, (leg, -math.inf))
+        return (
+            cname == self._cname
+            or any(person.leg is not leg for person in self._by_cname.get(cname, ()))
+            or (gone_from is not leg and now < gone_at + HOLD_DOWN_S)
+        )
+
+    def _take_over(self, leg: CallLeg, participant: Participant, now: float) -> list[Attendee]:
+        """Somebody is there: who a mixer on another leg has spoken for is the same one."""
+        moved = []
+        for person in tuple(self._by_cname.get(participant.identity, ())):
+            known = self._people[person]
+            if person.leg is not leg and known is not None and _is_spoken_for(known):
+                self._leave(person, now, GoneReason.MERGED, "")
+                moved.append(person)
+        return moved
 
     def add_local(self, leg: LocalLeg, now: float) -> None:
         """A local leg is a person."""
@@ -135,6 +183,7 @@ class Attendance:
 
     def _arrive(self, person: Attendee, participant: Participant | None, now: float) -> None:
         self._people[person] = participant
+        self._by_cname.setdefault(person.cname, {})[person] = None
         person.leg.attendees = (*person.leg.attendees, person)
         self.told.put(person.csrc, person.items, person.private, person.leg, now)
         self._post(AttendeeJoined, attendee=person)
@@ -146,7 +195,10 @@ class Attendance:
         changed = [k for k in SdesType if items.get(k) != person.items.get(k)]
         if private != person.private:
             changed.append(SdesType.PRIV)
-        person.items, person.private = items, private
+        before, person.items, person.private = person.cname, items, private
+        if person.cname != before:
+            self._forget_cname(before, person)
+            self._by_cname.setdefault(person.cname, {})[person] = None
         for csrc in (person.csrc, *person.picture_csrcs):
             self.told.put(csrc, items, private, person.leg, now)
         values = {k.name.lower(): items.get(k, "") for k in changed}
@@ -154,6 +206,10 @@ class Attendance:
 
     def _leave(self, person: Attendee, now: float, reason: GoneReason, text: str) -> None:
         participant = self._people.pop(person)
+        self._forget_cname(person.cname, person)
+        self._gone[person.cname] = (person.leg, now)
+        while len(self._gone) > MAX_REMEMBERED:
+            del self._gone[next(iter(self._gone))]
         person.leg.known_as = person.leg.display_name
         if participant is not None:
             self._by_participant.pop(participant, None)
@@ -170,3 +226,14 @@ class Attendance:
             while len(self._may_return) > MAX_REMEMBERED:
                 del self._may_return[next(iter(self._may_return))]
         self._post(AttendeeLeft, attendee=person, reason=reason, text=text)
+
+    def _forget_cname(self, cname: str, person: Attendee) -> None:
+        people = self._by_cname[cname]
+        del people[person]
+        if not people:
+            del self._by_cname[cname]
+
+
+def _is_spoken_for(participant: Participant) -> bool:
+    """Whether somebody is known from mixers alone."""
+    return bool(participant.sources) and all(s.contributing for s in participant.sources)

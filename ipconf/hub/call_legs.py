@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..codecs.registry import sound_rate_hz
@@ -15,7 +16,8 @@ from ..terminals.base import Terminal
 from ..terminals.packets import PacketSink, PacketTaker
 from .leg_outlets import LegOutlet
 from .legs import Leg
-from .people import Role
+from .loops import LoopGuard
+from .people import Attendee, Role
 from .stats import PictureStats
 from .video_feeds import Feed
 from .video_legs import VideoInlet, VideoOutlet
@@ -39,6 +41,9 @@ class CallLeg(Leg):
         self.call = call
         self.one_person = False
         """Whether who comes back on another transport is the same person, whatever their CNAME."""
+        self.contributors: Mapping[int, Attendee] = {}
+        """Who is there through a mixer, by their CSRC there."""
+        self.loops = LoopGuard(self)
         self.inlet = LegInlet(self)
         self.outlet = LegOutlet(self)
         self.video_inlet: VideoInlet | None = None
@@ -50,6 +55,25 @@ class CallLeg(Leg):
     def feeds(self) -> tuple[Feed, ...]:
         """What its far end shows: cameras and screens."""
         return () if self.video_inlet is None else tuple(self.video_inlet.feeds)
+
+    @property
+    def is_group(self) -> bool:
+        """Whether its far end are the members of a group, who are known from what they say."""
+        return self.call.description is not None
+
+    @property
+    def senders(self) -> Iterator[RemoteSource]:
+        """Who sends media there, each under an SSRC of their own."""
+        for source in self.voices:
+            if isinstance(source, RemoteSource):
+                yield source
+        for feed in self.feeds:
+            yield feed.source
+
+    @property
+    def own_ssrcs(self) -> frozenset[int]:
+        """Ours there."""
+        return frozenset() if self.outlet.outlet is None else frozenset(self.outlet.outlet.ssrcs)
 
     @property
     def sound_bps(self) -> float:
@@ -64,6 +88,10 @@ class CallLeg(Leg):
     @property
     def hears(self) -> bool:
         return self.outlet.outlet is not None
+
+    @property
+    def looped(self) -> int:
+        return self.loops.dropped
 
     def _call_stats(self) -> CallStats:
         return self.call.stats()
@@ -144,6 +172,7 @@ class LegInlet(PacketSink):
         return voice
 
     def source_gone(self, source: RemoteSource) -> None:
+        self._leg.loops.forget(source)
         voice = self._leg.voices.pop(source, None)
         if voice is not None:
             self._bridge.forget(voice)

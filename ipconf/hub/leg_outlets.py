@@ -99,7 +99,7 @@ class LegOutlet(PacketSource):
         self.heard.clear()
         self.moving = None
         self._leg.row = None
-        outlet.on_new_ssrc = self._begin_anew
+        outlet.on_new_ssrc = outlet.on_taken = self._go_alone
         self._leg.conference.bridge.need(self, sound_rate_hz((outlet.format,)))
         self._leg.conference.leg_connected(self._leg, outlet)
 
@@ -138,8 +138,10 @@ class LegOutlet(PacketSource):
         if self.outlet is not None:
             self.outlet.part()
 
-    def _begin_anew(self) -> None:
-        """It has another SSRC: packets are its own again until they need not name the section."""
+    def _go_alone(self) -> None:
+        """Packets are its own again: with another SSRC until they need not name the section, or
+        while digits are sent in their place.
+        """
         self._leg.conference.bridge.audiences.part(self._leg)
         self.part()
         self._sharing = None

@@ -56,9 +56,15 @@ class Leg(ABC):
             awake=sum(voice.awake for voice in voices),
             failed=sum(voice.failed for voice in voices),
             refused=self.refused,
+            looped=self.looped,
             pictures=self._picture_stats(),
             call=self._call_stats(),
         )
+
+    @property
+    def looped(self) -> int:
+        """Packets that were left out because they brought back what is sent to it."""
+        return 0
 
     def _call_stats(self) -> CallStats | None:
         return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..call import Call
 from ..engine.dominance import DominantSpeaker
+from ..engine.forwarding import ForwardedPeople
 from ..engine.reception import RemoteSource
 from ..errors import (
     ClosedError,
@@ -20,8 +21,10 @@ from ..errors import (
     NoItemError,
 )
 from ..events import (
+    AttendeePressed,
     CallStateChanged,
     ConferenceLocked,
+    DigitBegan,
     Event,
     FileCause,
     LegAdded,
@@ -93,6 +96,10 @@ class Membership(VideoControls):
         """Whether it is over."""
         return self._ended
 
+    def __contains__(self, call: object) -> bool:
+        """Whether a call takes part."""
+        return call in self._by_call
+
     def leg_of(self, call: Call) -> CallLeg:
         """The leg of a call; NoItemError if it is not in the conference."""
         if call not in self._by_call:
@@ -118,7 +125,8 @@ class Membership(VideoControls):
         ConferenceFullError, InvalidStateError while the conference is locked, but for a moderator,
         or when the call is in one already, InvalidStreamError for another provider's call,
         InvalidMediaTypeError for one without audio, InvalidTerminalError if terminals are in the
-        way, ConfigurationError for a name of more than 255 bytes.
+        way, ConfigurationError for a name of more than 255 bytes. InvalidStateError as well for a
+        call in a group that hears itself (`LoopbackMode.FULL`).
         """
         self._check_room(role)
         _check_name(name)
@@ -128,6 +136,11 @@ class Membership(VideoControls):
             raise InvalidMediaTypeError(f"{call.identity} has no audio; create it with audio")
         if call in self._by_call:
             raise InvalidStateError(f"{call.identity} is in {self.identity} already")
+        if call.hears_itself:
+            raise InvalidStateError(
+                f"{call.identity} has LoopbackMode.FULL, with which the mix of {self.identity} "
+                "would come back to everybody in it: set SELECTIVE or NONE first"
+            )
         leg = CallLeg(self._whole, call, f"leg {next(self._numbers)}", name, role)
         leg.one_person = one_person
         self._by_call[call] = leg
@@ -139,7 +152,7 @@ class Membership(VideoControls):
             raise
         call.watch(self._call_event)
         self._post(LegAdded, leg=leg)
-        self._attendance.refresh(leg, self.now(), GoneReason.BYE)
+        self._refresh(leg, GoneReason.BYE)
         return leg
 
     def add_local(self, name: str, *terminals: Terminal, role: Role = Role.SPEAKER) -> LocalLeg:
@@ -208,6 +221,11 @@ class Membership(VideoControls):
         return self._provider.now()
 
     # -- for legs
+
+    @property
+    def told(self) -> ForwardedPeople:
+        """What each leg is told of the people on all others."""
+        return self._attendance.told
 
     def attendee_of(self, leg: Leg, source: RemoteSource) -> Attendee | None:
         """Whose source that is, once it is known."""
@@ -293,7 +311,7 @@ class Membership(VideoControls):
         self._announcements.pop(leg, None)
         if isinstance(leg, CallLeg):
             leg.call.unwatch(self._call_event)
-            self._attendance.refresh(leg, self.now(), gone, reason)
+            self._refresh(leg, gone, reason)
         elif isinstance(leg, LocalLeg):
             self._attendance.remove_local(leg, self.now(), reason)
         for person in people:
@@ -333,6 +351,8 @@ class Membership(VideoControls):
             case CallStateChanged(call=call, state=CallState.DISCONNECTED):
                 if call in self._by_call:
                     self._drop(self._by_call[call], "", GoneReason.BYE)
+            case DigitBegan():
+                self._pressed(event)
             case ParticipantLeft(call=call, reason=reason, text=text):
                 self._people_changed(call, reason, text)
             case ParticipantTimedOut(call=call):
@@ -340,12 +360,29 @@ class Membership(VideoControls):
             case ParticipantEvent(call=call):
                 self._people_changed(call, GoneReason.BYE)
 
+    def _refresh(self, leg: CallLeg, reason: GoneReason, text: str = "") -> None:
+        """Find out who is on a leg now."""
+        for person in self._attendance.refresh(leg, self.now(), reason, text):
+            self._forget(person)
+
+    def _pressed(self, event: DigitBegan) -> None:
+        leg = self._by_call.get(event.call)
+        if leg is None:
+            return
+        person = self._attendance.person(event.participant)
+        if person is None and len(leg.attendees) == 1:
+            person = leg.attendees[0]  # nobody else could
+        if person is not None:
+            self._post(AttendeePressed, attendee=person, digit=event.digit)
+
     def _people_changed(self, call: Call, reason: GoneReason, text: str = "") -> None:
         leg = self._by_call.get(call)
         if leg is None:
             return
         before = leg.attendees
-        self._attendance.refresh(leg, self.now(), reason, text)
+        self._refresh(leg, reason, text)
+        if leg.is_group and set(leg.attendees) - set(before):
+            self.video.somebody_came(leg, self.now())
         for feed in leg.feeds:
             self._own(feed)
         for person in before:

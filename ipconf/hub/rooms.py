@@ -57,9 +57,9 @@ class RoomTick:
         self._blocks = [block for _, block in sounds]
         self._index = {voice.number: place for place, (voice, _) in enumerate(sounds)}
         # Numbers, CSRCs and levels of who may be named, the loudest first; each once.
-        people = {v.attendee: v for v, _ in sounds if v.attendee is not None and v in talking}
+        people = {csrc: v for v, _ in sounds if v in talking for csrc in v.csrcs}
         loudest = sorted(people.items(), key=lambda pair: pair[1].level)
-        self._people = [(v.number, person.csrc, v.level) for person, v in loudest]
+        self._people = [(v.number, csrc, v.level) for csrc, v in loudest]
         self._loudest = {number for number, _, _ in self._people[:MAX_NAMED]}
         self._said: dict[Row, Said] = {}
         self.held: Held = {}
@@ -150,9 +150,7 @@ class RoomTick:
         said = self._said.get(row)
         if said is None:
             absent = {number for number, gain in row if not gain}
-            chosen = self._people[: MAX_NAMED + len(absent)]
-            if absent:
-                chosen = [named for named in chosen if named[0] not in absent][:MAX_NAMED]
+            chosen = [named for named in self._people if named[0] not in absent][:MAX_NAMED]
             _, csrcs, levels = zip(*chosen, strict=True) if chosen else ((), (), ())
             said = self._said[row] = Said(csrcs, levels)
         return said

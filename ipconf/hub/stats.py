@@ -78,6 +78,8 @@ class LegStats:
     """Times the sound of one could not be decoded at all."""
     refused: int
     """Packets of more sources than a leg may have."""
+    looped: int
+    """Packets of mixers that had something in them which this conference sends there itself."""
     pictures: PictureStats | None
     """None for a leg without."""
     call: CallStats | None

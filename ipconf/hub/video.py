@@ -114,6 +114,12 @@ class VideoBridge:
             view = self.views[leg] = LegView(leg, self._settings)
         return view
 
+    def somebody_came(self, leg: CallLeg, now: float) -> None:
+        """Somebody new is in a group, and may have no way to ask for a picture to begin with."""
+        view = self.views.get(leg)
+        for slot in () if view is None else view.slots:
+            slot.begin_anew(now)
+
     def forget_leg(self, leg: Leg) -> None:
         """A leg is no more; its feeds and slots are gone already."""
         self.views.pop(leg, None)

@@ -155,6 +155,8 @@ class Feed:
 
     def take(self, packet: RtpPacket, now: float) -> None:
         """A packet has come: everybody who looks gets it at once."""
+        if packet.csrcs and self.leg.loops.brings_back(packet, now):
+            return
         self.last_at = now
         self.meter.add(len(packet.payload), now)
         ahead = packet.extended - self._highest

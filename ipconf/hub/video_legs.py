@@ -69,6 +69,7 @@ class VideoInlet(PacketSink):
         return next((f.head for f in pictures if f.source.mid == source.mid), None)
 
     def source_gone(self, source: RemoteSource) -> None:
+        self._leg.loops.forget(source)
         feed = self._feeds.pop(source, None)
         if feed is not None:
             feed.end()

@@ -197,9 +197,13 @@ class ViewSlot:
 
     def _asked(self) -> None:
         """The far end needs a key frame."""
+        self.begin_anew(self.leg.conference.now())
+
+    def begin_anew(self, now: float) -> None:
+        """Send a key frame as soon as there is one."""
         if self.seen is not None:
             self._broken = True
-        self._want_key_frames(self.leg.conference.now())
+        self._want_key_frames(now)
 
     def _want_key_frames(self, now: float) -> None:
         """Of who is to be seen next, and of who is seen if the far end has lost the thread."""

@@ -20,11 +20,13 @@ from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
 from ..engine.skimming import Skimming, Timed
 from ..engine.speakers import SILENT_LEVEL, level_of
+from ..engine.telephone_events import is_telephone_event
 from ..errors import MediaError
 from ..pipelines.audio_receiver import AudioReceiver
 from ..terminals.base import Samples
 
 if TYPE_CHECKING:
+    from .call_legs import CallLeg
     from .legs import Leg
     from .people import Attendee
 
@@ -88,6 +90,16 @@ class Voice(ABC):
         return block
 
     @property
+    def people(self) -> tuple[Attendee, ...]:
+        """Who is heard in it, as far as they are known."""
+        return () if self.attendee is None else (self.attendee,)
+
+    @property
+    def csrcs(self) -> tuple[int, ...]:
+        """What names them to others."""
+        return () if self.attendee is None else (self.attendee.csrc,)
+
+    @property
     @abstractmethod
     def tells_no_level(self) -> bool:
         """Whether its level is known only from its sound."""
@@ -114,23 +126,39 @@ class RemoteVoice(Voice):
 
     quiet_level = QUIET_LEVEL
 
-    def __init__(self, leg: Leg, source: RemoteSource, formats: tuple[PayloadFormat, ...]) -> None:
+    leg: CallLeg
+
+    def __init__(
+        self, leg: CallLeg, source: RemoteSource, formats: tuple[PayloadFormat, ...]
+    ) -> None:
         super().__init__(leg)
         self.source = source
         self._bridge = leg.conference.bridge
         self._tell_level = self._bridge.level
         self._formats = formats
         self._by_type = {f.payload_type: f for f in formats if has_codec(f)}
+        self._events = frozenset(f.payload_type for f in formats if is_telephone_event(f))
         self._receiver: AudioReceiver | None = None
         self._recent: deque[RtpPacket | Timed] = deque(maxlen=KEPT_PACKETS)
         self.skimming: Skimming | None = None
         """Of the session that lets `skim` have packets while it sleeps."""
+        self._loops = leg.loops
+        self._looped = False
+        self._mixed: tuple[int, ...] = ()  # CSRCs of the latest packet
         self._probers: dict[int, AudioDecoder] = {}
         self._until_probe = 0
         self._untold = 0
 
     def take(self, packet: RtpPacket, now: float) -> None:
         """A packet of it has come; of most it is only told how loud it is."""
+        if packet.csrcs or self._looped:
+            self._looped = self._loops.brings_back(packet, now)
+            if self._looped:
+                return
+        self._mixed = packet.csrcs
+        if packet.payload_type in self._events:
+            self._take_event(packet, now)
+            return
         if self._receiver is None:
             self._recent.append(packet)
         else:
@@ -143,6 +171,13 @@ class RemoteVoice(Voice):
             self._until_probe -= 1
             if self._until_probe < 0:
                 self._probe(packet, now)
+
+    def _take_event(self, packet: RtpPacket, now: float) -> None:
+        """A digit is no sound: what was said before it is no beginning of what comes after it."""
+        if self._receiver is None:
+            self._recent.clear()
+        else:
+            self._receiver.push(packet, now)
 
     def skim(self, run: Sequence[Timed], levels: Sequence[int]) -> None:
         """Packets of it have come while it sleeps, and tell how loud it is."""
@@ -170,6 +205,22 @@ class RemoteVoice(Voice):
         except MediaError:
             return
         self._tell_level(self, self.level, now)
+
+    @property
+    def people(self) -> tuple[Attendee, ...]:
+        """Of a mixer those whom it names (RFC 3550 section 7.4)."""
+        there = self.leg.contributors
+        mixed = tuple(there[csrc] for csrc in self._mixed if csrc in there)
+        return mixed or super().people
+
+    @property
+    def csrcs(self) -> tuple[int, ...]:
+        people = self.people
+        if people or not self.leg.is_group:
+            return tuple(person.csrc for person in people)
+        # Names come late in groups, and what nobody is named for is not noticed if it comes round.
+        ssrc = self.source.ssrc
+        return () if ssrc in self.leg.conference.told else (ssrc,)
 
     @property
     def tells_no_level(self) -> bool:

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from ..call import Call
 from ..events import (
+    AuthenticationEvent,
+    CallEvent,
     CallStateChanged,
+    DigitBegan,
     NewParticipant,
     ParticipantActive,
     ParticipantEvent,
@@ -41,6 +44,7 @@ from ..terminals.tones import NullTerminal, ToneTerminal
 
 CLIP = Path(__file__).parents[1] / "demo" / "clips" / "alice.ogg"
 """Somebody who talks, over and over."""
+MEDIA_NEWS = (AuthenticationEvent, DigitBegan)
 SENDS = ("tone", "clip", "none")
 FAREWELL = "ipconf join has ended"
 
@@ -121,14 +125,25 @@ def _welcome(call: Call, visit: Visit) -> str:
 
 async def _watch(call: Call, say: Callable[[str], None], over: asyncio.Event) -> None:
     names: dict[Participant, str] = {}
-    async for event in call.events(ParticipantEvent, CallStateChanged):
+    async for event in call.events(ParticipantEvent, CallStateChanged, *MEDIA_NEWS):
         if isinstance(event, CallStateChanged):
             if event.state is CallState.DISCONNECTED:
                 over.set()
+        elif isinstance(event, MEDIA_NEWS):
+            say(told_of_media(event))
         elif isinstance(event, ParticipantEvent) and event.participant is not None:
             line = _told(event, event.participant, names)
             if line:
                 say(line)
+
+
+def told_of_media(event: CallEvent) -> str:
+    """What came with the media of a call, one of `MEDIA_NEWS`, in words."""
+    if isinstance(event, AuthenticationEvent):
+        return f"ssrc {event.ssrc:08x}, {event.stream.media_type.value}: {event.text}"
+    assert isinstance(event, DigitBegan)
+    name = "somebody" if event.participant is None else event.participant.name
+    return f"{name} presses {event.digit}"
 
 
 def _told(

@@ -1,0 +1,1 @@
+"""`ipconf gateway`: guests over WebRTC meet the members of a multicast group."""
