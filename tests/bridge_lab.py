@@ -18,6 +18,8 @@ from aiortc import (
     MediaStreamTrack,
     RTCBundlePolicy,
     RTCConfiguration,
+    RTCIceServer,
+    RTCIceTransportPolicy,
     RTCPeerConnection,
     RTCSessionDescription,
 )
@@ -57,7 +59,9 @@ class PageClient:
         token: str | None = None,
         resume: str | None = None,
         greets: bool = True,
+        relayed: bool = False,
     ) -> None:
+        """`relayed`: media go through the TURN servers that the welcome tells, and no other way."""
         self.hello: Json = {"type": "hello", "version": 1, "room": room, "name": name}
         self.hello |= {} if token is None else {"token": token}
         self.hello |= {} if resume is None else {"resume": resume}
@@ -70,6 +74,7 @@ class PageClient:
         """The pictures that came, by the mid of their section."""
         self._bridge = bridge
         self._greets = greets
+        self._relayed = relayed
         self._offers = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -194,8 +199,7 @@ class PageClient:
     ) -> str:
         """A new peer connection's offer: sound, camera, screen, and so many sections to see on."""
         self._offers += 1
-        policy = RTCBundlePolicy.MAX_BUNDLE
-        self.pc = pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=policy))
+        self.pc = pc = RTCPeerConnection(self._configuration())
         pc.on("track", self._track)
         pc.addTransceiver("audio" if hz is None else _Tone(hz), direction="sendrecv")
         for picture in (camera, screen):
@@ -206,6 +210,15 @@ class PageClient:
             pc.addTransceiver("video", direction="recvonly")
         await pc.setLocalDescription(await pc.createOffer())
         return _with_slides(pc.localDescription.sdp)
+
+    def _configuration(self) -> RTCConfiguration:
+        servers = self.welcome["ice_servers"] if self._relayed else []
+        policy = RTCIceTransportPolicy.RELAY if self._relayed else RTCIceTransportPolicy.ALL
+        return RTCConfiguration(
+            iceServers=[RTCIceServer(**server) for server in servers],
+            bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
+            iceTransportPolicy=policy,
+        )
 
     async def accept(self, answer: str) -> None:
         """Take an answer, and wait until media can flow."""

@@ -34,6 +34,7 @@ from ipconf import (  # noqa: E402
 )
 from ipconf.bridge.server import Bridge  # noqa: E402
 from ipconf.bridge.settings import BridgeSettings  # noqa: E402
+from ipconf.hub.people import Role  # noqa: E402
 
 CHROMIUM = os.environ.get("IPCONF_CHROMIUM") or shutil.which("chromium")
 """Debian's and Ubuntu's; where it is elsewhere the environment says so."""
@@ -257,7 +258,10 @@ class Lab:
     async def browser(self, *flags: str) -> Any:
         """A Chromium with these flags."""
         browser = await self._driver.chromium.launch(
-            executable_path=CHROMIUM, headless=True, args=[*FLAGS, *flags]
+            executable_path=CHROMIUM,
+            headless=True,
+            args=[*FLAGS, *flags],
+            ignore_default_args=["--mute-audio"],  # with it a shared tab has no sound
         )
         self.stack.push_async_callback(browser.close)
         return browser
@@ -341,3 +345,15 @@ async def lab(**settings: Any) -> AsyncIterator[Lab]:
         await found.start(**settings)
         yield found
         assert not found._faults, found._faults
+
+
+async def pair(place: Lab, ann_role: Role | None = None) -> tuple[Visitor, Visitor]:
+    """Ann (440 Hz, red) and Bob (700 Hz, blue) are in the room, and connected."""
+    ann, bob = await place.visitor(440.0, RED), await place.visitor(700.0, BLUE)
+    token = "" if ann_role is None else place.bridge.invitations.invite(ROOM, ann_role)
+    await ann.join(place.link(token=token), "Ann")
+    await bob.join(place.link(), "Bob")
+    await ann.connected()
+    await bob.connected()
+    await ann.sees(".tile[data-name=Bob]")
+    return ann, bob

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 import unicodedata
 from collections.abc import AsyncIterator
@@ -22,11 +21,10 @@ pytest.importorskip("aiohttp")
 
 from bridge_lab import running_bridge  # noqa: E402
 
-from ipconf.bridge.guests import (  # noqa: E402
-    CONNECT_S,
+from ipconf.bridge.guests import CONNECT_S, VANISHED_S  # noqa: E402
+from ipconf.bridge.names import (  # noqa: E402
     MAX_MARKS,
     MAX_NAME_CHARACTERS,
-    VANISHED_S,
     tidy_name,
     unique_name,
 )
@@ -37,6 +35,7 @@ from ipconf.bridge.server import Bridge  # noqa: E402
 from ipconf.errors import ClosedError, MediaError, NegotiationError  # noqa: E402
 from ipconf.events import ConferenceLocked  # noqa: E402
 from ipconf.hub.people import Role  # noqa: E402
+from ipconf.transports.binding import bind_udp  # noqa: E402
 
 
 @asynccontextmanager
@@ -357,10 +356,10 @@ async def test_an_offer_that_this_machine_cannot_answer_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "ipconf.bridge")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind((LOCALHOST, 0))
-        port = taken.getsockname()[1]
-        async with rooms(udp_ports=(port, port)) as (_, there):
+    with bind_udp(LOCALHOST, None) as probe:
+        port = probe.getsockname()[1]
+    async with rooms(udp_ports=(port, port)) as (_, there):
+        with bind_udp(LOCALHOST, (port, port)):  # since the server was started
             for offer in ("v=0", FFMPEG):  # the first one is the client's own fault
                 guest = await there.enter("lobby", None, "Ann", "whip")
                 with pytest.raises(NegotiationError):

@@ -31,9 +31,9 @@ from aiohttp import (
 from cryptography import x509
 from peers import eventually
 
-from ipconf.bridge import certificates, connections, guards, limits, page_session
+from ipconf.bridge import certificates, connection, connections, guards, limits, page_session
 from ipconf.bridge.server import Bridge
-from ipconf.bridge.settings import BridgeSettings
+from ipconf.bridge.settings import BridgeSettings, RoomSettings
 from ipconf.hub.people import Role
 
 ROOT = Path(__file__).parents[1]
@@ -129,6 +129,32 @@ def test_every_answer_says_what_browsers_must_not_do() -> None:
         assert "Set-Cookie" not in headers and "Strict-Transport-Security" not in headers
 
     run(work)
+
+
+def test_who_may_come_in_is_told_what_a_room_is_called() -> None:
+    rooms = {"board": RoomSettings(subject="The board"), "hall": RoomSettings(open=True)}
+
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        async def told(path: str, token: str | None = None, **headers: str) -> Any:
+            headers |= {} if token is None else {"Authorization": f"Bearer {token}"}
+            async with client.get(path, headers=headers) as answer:
+                found = await answer.json()
+            return found["subject"] if answer.status == 200 else (answer.status, found)
+
+        token = bridge.invitations.invite("board", Role.LISTENER)
+        assert await told("/Board/about", token) == "The board"
+        assert await told("/hall/about") == "hall"
+        status, refusal = await told("/board/about")
+        assert (status, refusal["code"]) == (403, "bad-token")
+        assert await told("/nowhere/about") == (status, refusal), (
+            "which rooms there are is not told"
+        )
+        assert await told("/board/about", "x") == await told("/nowhere/about", "x")
+        assert (await told("/hall/about", Host="rebound.example"))[0] == 403
+        assert (await told("/ws/about"))[0] == 400
+        assert not bridge.rooms.rooms, "none was made"
+
+    run(work, open_rooms=False, rooms=rooms)
 
 
 def test_what_is_not_there_is_told_as_json() -> None:
@@ -338,6 +364,30 @@ def test_too_many_requests_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     run(work)
 
 
+def test_of_requests_in_one_go_those_that_are_too_many_are_not_even_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "REQUESTS_PER_S", 0.001)
+    monkeypatch.setattr(limits, "REQUESTS_AT_ONCE", 3.0)
+
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        answers = await ask_raw(bridge, KEPT * 100)
+        assert answers.count(b" 200 OK") == 3 and answers.count(b" 429 ") == 1
+
+    run(work)
+
+
+def test_requests_in_one_go_are_no_more_than_can_be_read_at_once() -> None:
+    most = int(connection.BYTES_AT_ONCE / connection.REQUEST_COST)
+
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        assert b" 200 " in await ask_raw(bridge, f"{GET}\r\n")
+        assert await ask_raw(bridge, KEPT * most) == b""
+        assert b'refusals_total{code="cut-off"} 1' in bridge.metrics.page()
+
+    run(work)
+
+
 def test_too_many_guests_of_one_address_are_refused() -> None:
     async def work(bridge: Bridge, client: ClientSession) -> None:
         pages = [await enter(client, "lobby") for _ in range(2)]
@@ -388,6 +438,23 @@ def test_a_request_that_is_too_big_or_too_slow_is_refused(monkeypatch: pytest.Mo
     run(work, max_request_bytes=10_000)
 
 
+def test_a_request_that_breaks_off_is_no_fault_of_the_server(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
+        head = "POST /whip/a HTTP/1.1\r\nHost: a\r\nContent-Type: application/sdp\r\n"
+        writer.write(f"{head}Content-Length: 10\r\n\r\nv=0".encode())
+        await eventually(lambda: bridge.connections._heard, "it has begun")
+        writer.close()
+        await gone(bridge)
+        told = b'refusals_total{code="bad-request"} 1'
+        await eventually(lambda: told in bridge.metrics.page(), "it is refused")
+
+    run(work)
+    assert "Traceback" not in caplog.text and "Error handling" not in caplog.text
+
+
 def test_who_connects_and_asks_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "FIRST_REQUEST_S", 0.3)
     monkeypatch.setattr(connections, "LOOK_EVERY_S", 0.05)
@@ -421,6 +488,7 @@ async def ask_raw(bridge: Bridge, request: str, source: str = "127.0.0.1") -> by
 
 
 GET = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+KEPT = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def test_one_address_has_so_many_connections(
@@ -445,6 +513,41 @@ def test_one_address_has_so_many_connections(
     assert caplog.text.count("connections cut off") == 1
 
 
+def test_in_a_crowd_an_address_has_few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = connections.IN_A_CROWD
+    monkeypatch.setattr(connections, "most_files", lambda: 4 * few)
+
+    async def work(bridge: Bridge, client: ClientSession) -> None:
+        port = bridge.port
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2 * few)]
+        assert await ask_raw(bridge, f"{GET}\r\n") == b"", "it has more than its part"
+        local = ("127.0.0.2", 0)
+        for _ in range(few - 1):
+            held.append(await asyncio.open_connection("127.0.0.1", port, local_addr=local))
+        assert b" 200 " in await ask_raw(bridge, f"{GET}\r\n", "127.0.0.2")
+        for _, writer in held[: 1 + 2 * few]:
+            writer.close()
+        await asyncio.sleep(0.1)
+        assert b" 200 " in await ask_raw(bridge, f"{GET}\r\n"), "there is room again"
+        for _, writer in held:
+            writer.close()
+
+    run(work)
+
+
+def test_a_server_asks_for_as_many_files_as_it_may_have() -> None:
+    program = (
+        "import resource\nfrom ipconf.bridge import files\n"
+        "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, min(hard, 900)))\n"
+        "files.ask_for_files()\nprint(files.most_files())"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "900\n"
+
+
 def test_a_proxy_that_is_trusted_has_any_number_of_connections() -> None:
     most = connections.CONNECTIONS_PER_GUEST * connections.FEWEST_GUESTS
 
@@ -459,14 +562,14 @@ def test_a_proxy_that_is_trusted_has_any_number_of_connections() -> None:
 
 
 def test_who_does_not_read_an_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "ANSWER_S", 0.3)
+    monkeypatch.setattr("ipconf.bridge.connection.ANSWER_S", 0.3)
 
     async def work(bridge: Bridge, client: ClientSession) -> None:
         deaf = socket.socket()
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         deaf.setblocking(False)
         await asyncio.get_running_loop().sock_connect(deaf, ("127.0.0.1", bridge.port))
-        deaf.send(b"GET /static/style.css HTTP/1.1\r\nHost: a\r\n\r\n" * 400)
+        deaf.send(b"GET /static/style.css HTTP/1.1\r\nHost: a\r\n\r\n" * 300)
         await gone(bridge)
         deaf.close()
 
@@ -478,15 +581,15 @@ def test_what_waits_too_long_is_thrown_away(
     waiting: int, aborted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also on a connection that is closed, but for that."""
-    monkeypatch.setattr(connections, "ANSWER_S", 0.2)
+    monkeypatch.setattr("ipconf.bridge.connection.ANSWER_S", 0.2)
     monkeypatch.setattr(connections, "LOOK_EVERY_S", 0.05)
 
     async def work(bridge: Bridge, client: ClientSession) -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
         await asyncio.sleep(0.1)
-        ((connection, (_, since)),) = bridge.connections._read.items()
+        (waits,) = bridge.connections._there
         transport = Mock(**{"get_write_buffer_size.return_value": waiting})
-        bridge.connections._read[connection] = (transport, since)
+        waits._socket = transport
         await asyncio.sleep(0.4)
         assert transport.abort.called == aborted
         writer.close()
@@ -550,7 +653,8 @@ def test_pings_are_answered(greets: bool) -> None:
 
 
 def test_who_sends_single_bytes_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "BYTES_AT_ONCE", 5_000.0)
+    monkeypatch.setattr("ipconf.bridge.connection.BYTES_AT_ONCE", 5_000.0)
+    monkeypatch.setattr("ipconf.bridge.connection.BYTES_PER_S", 1.0)
 
     async def work(bridge: Bridge, client: ClientSession) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import configparser
+import hmac
 import re
 import shlex
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 
@@ -13,10 +16,12 @@ import pytest
 
 from ipconf.bridge import command
 from ipconf.bridge.options import IN_FILE_ALONE, add_options, flag_of, read_settings, shown
+from ipconf.bridge.server import Bridge
 from ipconf.bridge.settings import BridgeSettings, RoomSettings, room_name
 from ipconf.cli import main
 from ipconf.errors import ConfigurationError
 from ipconf.model import IceServer
+from ipconf.transports.binding import bind_udp
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,6 +90,19 @@ def test_servers_with_passwords_stand_in_the_file(tmp_path: Path) -> None:
     assert settings.ice_servers == settings.call_settings().ice_servers == (server,)
 
 
+def test_servers_with_a_secret_are_told_with_a_password_that_ends(tmp_path: Path) -> None:
+    text = '[[ice_servers]]\nurl = "turn:t.example:3478"\nsecret = "s"\n'
+    settings = parsed("--config", written(tmp_path, text))
+    (server,), (other,) = (settings.call_settings().ice_servers for _ in range(2))
+    assert server.url == "turn:t.example:3478" and server.username is not None
+    left_s = int(server.username.partition(":")[0]) - time.time()
+    assert 11 * 3600 < left_s < 13 * 3600
+    signature = hmac.new(b"s", server.username.encode(), "sha1").digest()
+    assert server.credential == base64.b64encode(signature).decode()
+    assert other.username != server.username, "each guest has a name of their own"
+    assert "'s'" not in repr(settings)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -96,6 +114,8 @@ def test_servers_with_passwords_stand_in_the_file(tmp_path: Path) -> None:
         ('udp_ports = "many"', "udp_ports: give two ports"),
         ("udp_ports = [5000]", "udp_ports: give two ports"),
         ('ice_servers = ["http://x"]', "give stun:host:port"),
+        ('[[ice_servers]]\nurl = "stun:x:1"\nsecret = "s"', "a secret is for TURN servers"),
+        ('[[ice_servers]]\nurl = "turn:x:1"\nsecrets = "s"', "there is no 'secrets'"),
         ('public_url = "conf.example.org"', "public_url: 'conf.example.org' is no address"),
         ('public_url = "https://u:p@conf.example.org"', "is no address of a site"),
         ('public_url = "https://conf.example.org/rooms"', "has a path"),
@@ -156,14 +176,43 @@ def test_what_is_wrong_with_a_flag_is_told_in_a_sentence(
     assert told.startswith("ipconf bridge: ") and said in told and told.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", ["--nonsense", "--log-format xml", "elsewhere"])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--nonsense", "unrecognized arguments: --nonsense"),
+        ("--prot 8081", "unrecognized arguments: --prot"),
+        ("--port 8081 elsewhere", "unrecognized arguments: elsewhere"),
+        ("--log-format xml", "argument --log-format: invalid choice: 'xml'"),
+        ("invite", "the following arguments are required: ROOM"),
+        ("invite lobby --rolle guest", "unrecognized arguments: --rolle guest"),
+    ],
+)
 def test_flags_that_are_not_there_end_with_2(
-    arguments: str, capsys: pytest.CaptureFixture[str]
+    arguments: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["bridge", *shlex.split(arguments)])
     assert caught.value.code == 2
-    assert "Traceback" not in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert said in told and "Traceback" not in told
+
+
+@pytest.mark.parametrize("option", ["--shared-port {0}", "--udp-ports {0}-{0}"])
+@pytest.mark.parametrize("addresses", ["", "--ice-addresses 127.0.0.1 --host 0.0.0.0"])
+def test_ports_of_others_are_told_at_the_start(
+    option: str,
+    addresses: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Bridge, "serve", lambda *_: pytest.fail("it was started"))
+    with bind_udp("127.0.0.1", None) as other:
+        flags = f"{option} {addresses} --port 0".format(other.getsockname()[1])
+        assert main(["bridge", *shlex.split(flags)]) == 1
+    told = capsys.readouterr().err
+    name = option.split()[0].strip("-").replace("-", "_")
+    assert told.startswith(f"ipconf bridge: {name}: cannot bind") and told.count("\n") == 1
+    assert "choose others" in told
 
 
 @pytest.mark.parametrize(

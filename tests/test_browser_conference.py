@@ -1,6 +1,6 @@
 """A meeting in real browsers: who is heard and seen, and all that people do in it."""
 
-from browser_lab import BLUE, GREEN, RED, ROOM, Lab, Visitor, lab, needs_chromium
+from browser_lab import BLUE, GREEN, RED, ROOM, lab, needs_chromium, pair
 from peers import eventually, scenario
 
 from ipconf.hub.people import Role
@@ -12,22 +12,10 @@ HOSTILE = "<img src=x onerror=alert(1)>&amp;"
 RIGHT_TO_LEFT = "\u202ekcirt"
 
 
-async def _pair(place: Lab, ann_role: Role | None = None) -> tuple[Visitor, Visitor]:
-    """Ann and Bob are in the room, and connected."""
-    ann, bob = await place.visitor(ANN_HZ, RED), await place.visitor(BOB_HZ, BLUE)
-    token = "" if ann_role is None else place.bridge.invitations.invite(ROOM, ann_role)
-    await ann.join(place.link(token=token), "Ann")
-    await bob.join(place.link(), "Bob")
-    await ann.connected()
-    await bob.connected()
-    await ann.sees(".tile[data-name=Bob]")
-    return ann, bob
-
-
 @scenario(120)
 async def test_everybody_hears_and_sees_all_the_others() -> None:
     async with lab() as place:
-        ann, bob = await _pair(place)
+        ann, bob = await pair(place)
         await place.bot("Cleo", BOT_HZ)
         await ann.hears([BOB_HZ, BOT_HZ], [ANN_HZ])
         await bob.hears([ANN_HZ, BOT_HZ], [BOB_HZ])
@@ -44,7 +32,7 @@ async def test_everybody_hears_and_sees_all_the_others() -> None:
 @scenario(120)
 async def test_a_muted_microphone_is_not_heard_and_is_marked() -> None:
     async with lab() as place:
-        ann, bob = await _pair(place)
+        ann, bob = await pair(place)
         await ann.hears([BOB_HZ], [ANN_HZ])
         await bob.page.keyboard.press("m")
         await ann.sees(".tile[data-name=Bob][data-muted=true] .muted-mark")
@@ -58,7 +46,7 @@ async def test_a_muted_microphone_is_not_heard_and_is_marked() -> None:
 @scenario(120)
 async def test_a_camera_that_is_off_shows_initials_until_it_is_on_again() -> None:
     async with lab() as place:
-        ann, bob = await _pair(place)
+        ann, bob = await pair(place)
         await ann.sees_moving("Bob", BLUE)
         await bob.page.keyboard.press("v")
         await ann.sees(".tile[data-name=Bob][data-picture=off] .avatar", "B")
@@ -72,7 +60,7 @@ async def test_a_camera_that_is_off_shows_initials_until_it_is_on_again() -> Non
 @scenario(120)
 async def test_hands_and_words_go_to_all_others() -> None:
     async with lab() as place:
-        ann, bob = await _pair(place)
+        ann, bob = await pair(place)
         await bob.page.keyboard.press("h")
         await ann.sees(".tile[data-name=Bob] .hand")
         await bob.sees("#hand[aria-pressed=true]")
@@ -121,7 +109,7 @@ async def test_what_people_write_is_never_more_than_text() -> None:
 @scenario(120)
 async def test_a_moderator_mutes_lowers_locks_removes_and_ends() -> None:
     async with lab() as place:
-        ann, bob = await _pair(place, Role.MODERATOR)
+        ann, bob = await pair(place, Role.MODERATOR)
         await ann.page.click("#people-button")
         bobs = ".person:has-text('Bob')"
         await ann.page.click(f"{bobs} .more")
@@ -157,7 +145,7 @@ async def test_a_moderator_mutes_lowers_locks_removes_and_ends() -> None:
 @scenario(120)
 async def test_a_shared_screen_is_large_and_its_end_is_seen() -> None:
     async with lab() as place:
-        ann, bob = await _pair(place)
+        ann, bob = await pair(place)
         await bob.page.keyboard.press("s")
         await ann.sees("#stage .tile[data-content=slides] .name", "Bob: screen")
         await ann.sees("#stage .tile[data-content=slides][data-picture=on]")
@@ -170,7 +158,7 @@ async def test_a_shared_screen_is_large_and_its_end_is_seen() -> None:
 @scenario(120)
 async def test_who_is_pinned_is_large_and_volumes_are_ones_own() -> None:
     async with lab() as place:
-        ann, bob = await _pair(place)
+        ann, bob = await pair(place)
         await ann.sees_moving("Bob", BLUE)
         await ann.page.dblclick("#grid .tile[data-name=Bob]")
         await ann.sees("#stage .tile[data-name=Bob]")
@@ -188,7 +176,7 @@ async def test_who_is_pinned_is_large_and_volumes_are_ones_own() -> None:
 @scenario(120)
 async def test_recording_is_shown_to_all(tmp_path: object) -> None:
     async with lab(recordings_dir=tmp_path) as place:
-        ann, bob = await _pair(place, Role.MODERATOR)
+        ann, bob = await pair(place, Role.MODERATOR)
         await ann.more("record")
         await bob.sees("#recording", "Recording")
         await bob.is_told("This meeting is being recorded.")
@@ -200,7 +188,7 @@ async def test_recording_is_shown_to_all(tmp_path: object) -> None:
 @scenario(120)
 async def test_the_panel_of_connections_has_numbers_of_everybody() -> None:
     async with lab() as place:
-        ann, _ = await _pair(place)
+        ann, _ = await pair(place)
         await ann.page.click("#plots-button")
         await ann.sees("#quality tbody th", "Bob")
         await ann.sees("#plot-rate h3 span", "kbit/s")
@@ -214,7 +202,7 @@ async def test_the_panel_of_connections_has_numbers_of_everybody() -> None:
 @scenario(120)
 async def test_who_closes_the_window_is_gone_at_once() -> None:
     async with lab() as place:
-        ann, bob = await _pair(place)
+        ann, bob = await pair(place)
         await bob.page.close(run_before_unload=True)
         await ann.is_told("Bob has left.")
         await ann.page.click("#leave")

@@ -5,6 +5,7 @@ import time
 from browser_lab import BLUE, FAKE_DEVICES, RED, ROOM, lab, needs_chromium
 from peers import scenario
 
+from ipconf.bridge.settings import RoomSettings
 from ipconf.hub.people import Role
 
 pytestmark = needs_chromium
@@ -34,12 +35,17 @@ async def test_the_front_door_asks_for_a_room() -> None:
 
 @scenario(120)
 async def test_a_token_lets_in_and_is_not_in_the_address_any_more() -> None:
-    async with lab(open_rooms=False) as place:
+    rooms = {ROOM: RoomSettings(subject="The laboratory")}
+    async with lab(open_rooms=False, rooms=rooms) as place:
         ann = await place.visitor(ANN_HZ, RED)
         asked = []
         ann.page.on("request", lambda request: asked.append(request.url))
         token = place.bridge.invitations.invite(ROOM, Role.MODERATOR)
-        await ann.join(place.link(token=token), "Ann")
+        await ann.page.goto(place.link())
+        await ann.sees("#join-room", ROOM)
+        await ann.page.goto(place.link(token=token))
+        await ann.sees("#join-room", "The laboratory")
+        await ann.page.click("#join-button")
         await ann.connected()
         assert ann.page.url == place.link()
         assert token not in "".join(asked)

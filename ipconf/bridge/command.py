@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -38,11 +39,27 @@ def add_bridge(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
         "`ipconf bridge invite ROOM` prints the link of an invitation. Ends on SIGTERM or Ctrl-C.",
     )
     add_options(parser)
-    parser.set_defaults(run=run_bridge, parser=parser)
-    more = parser.add_subparsers(metavar="invite")
-    invite = more.add_parser(
-        "invite",
-        help="print the link of an invitation",
+    # No parser of argparse's under it: that takes the value of a misspelt flag for its name.
+    parser.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="invite ...",
+        help="print the link of an invitation: see ipconf bridge invite --help",
+    )  # fmt: skip
+    parser.set_defaults(run=_run_either, parser=parser)
+
+
+def _run_either(options: argparse.Namespace) -> int:
+    """Serve, or invite where that is said; returns the exit code."""
+    command, parser = options.command, options.parser
+    if not command:
+        return run_bridge(options)
+    if command[0] != "invite":
+        parser.error(f"unrecognized arguments: {' '.join(command)}")
+    return run_invite(_invite_parser(parser.prog).parse_args(command[1:], options))
+
+
+def _invite_parser(prog: str) -> argparse.ArgumentParser:
+    invite = argparse.ArgumentParser(
+        prog=f"{prog} invite",
         description="Prints a link into a room that says who comes with it. It needs the "
         "state_dir of the server, where the secret is, and the server's public_url, or its host "
         "and port.",
@@ -55,14 +72,14 @@ def add_bridge(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     invite.add_argument(
         "--hours", type=float, metavar="N", help="how long it holds (until there is a new secret)"
     )
-    names = ("state_dir", "public_url", "host", "port", "tls_self_signed")
-    add_options(invite, *names)
-    invite.set_defaults(run=run_invite, parser=invite)
+    add_options(invite, "state_dir", "public_url", "host", "port", "tls_self_signed")
+    return invite
 
 
 def run_bridge(options: argparse.Namespace) -> int:
     """Serve until a signal; returns the exit code."""
     try:
+        from .files import ask_for_files
         from .log import set_up_log
         from .server import Bridge
     except ModuleNotFoundError as exc:
@@ -73,6 +90,7 @@ def run_bridge(options: argparse.Namespace) -> int:
     try:
         settings = read_settings(options)
         set_up_log(settings.log_format, settings.log_level)
+        ask_for_files()
         _run(_serve(Bridge, settings))
     except ConfigurationError as exc:
         return _wrong(exc)
@@ -94,6 +112,10 @@ def _run(main: Coroutine[None, None, None]) -> None:
 
 async def _serve(kind: type[Bridge], settings: BridgeSettings) -> None:
     async with kind(settings) as bridge:
+        # All modules are there by now, for good. To look through them for garbage again and again
+        # takes some 60 ms each time, in which no media go anywhere.
+        gc.collect()
+        gc.freeze()
 
         def ready() -> None:
             print("\n".join(welcome(bridge)), flush=True)

@@ -13,12 +13,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
-from .guards import HEADERS, is_in, refusal
+from .connection import Connection
+from .files import most_files
+from .guards import is_in
 from .limits import Buckets, group_of
 from .log import tell
-from .refusals import Refused
 
 if TYPE_CHECKING:
     from .metrics import Metrics
@@ -29,21 +29,17 @@ HANDSHAKE_S = 10.0
 FIRST_REQUEST_S = 10.0
 """So long the first request of a connection may take to come, up to the end of its headers. Between
 further ones aiohttp's own limit holds."""
-ANSWER_S = 30.0
-"""So long an answer may take to be read, and so long something may wait to be."""
 LOOK_EVERY_S = 2.0
 TELL_EVERY_S = 60.0
 
 CONNECTIONS_PER_GUEST = 4
 """For each guest that one address may have; browsers open six for a page, and close them again."""
 FEWEST_GUESTS = 10
-"""An address has connections, and bytes, for so many in any case."""
-READ_COST = 500
-"""What a read counts besides its bytes, as one of a single byte is work as well ..."""
+"""An address has connections, and bytes, for so many in any case ..."""
+IN_A_CROWD = 10
+"""... but no more than these once half of the files that the system grants are connections."""
 OPENING_COST = 20_000
-"""... and what a connection does."""
-BYTES_PER_S, BYTES_AT_ONCE = 300_000.0, 800_000.0
-"""What one client may send on a connection: a message may have 300 000 bytes, in small packets."""
+"""What to open a connection counts, in bytes."""
 GUEST_BYTES_PER_S, GUEST_BYTES_AT_ONCE = 40_000.0, 400_000.0
 """What one address may send for each guest that it may have; offers have some 10 000."""
 
@@ -70,9 +66,9 @@ class Connections:
         self._most = CONNECTIONS_PER_GUEST * guests
         per_s, at_once = guests * GUEST_BYTES_PER_S, guests * GUEST_BYTES_AT_ONCE
         self._bytes = Buckets(per_s, at_once, self._loop.time)
-        self._open: Counter[str] = Counter()
-        self._read: dict[Connection, tuple[asyncio.Transport, float]] = {}
-        """When nothing waited to be read by the client."""
+        self._crowd = most_files() // 2
+        self._there: set[Connection] = set()
+        self._open: Counter[str] = Counter()  # of these, for each address
         self._opening: set[asyncio.Task[None]] = set()
         self._since: dict[web.RequestHandler, float] = {}  # nothing has been asked since
         self._heard: set[web.RequestHandler] = set()
@@ -99,12 +95,13 @@ class Connections:
         address = str(peer[0]) if peer else ""
         group = None if is_in(address, self._proxies) else group_of(address)
         if group is not None:
-            if self._open[group] >= self._most or self._bytes.take(group, OPENING_COST) > 0.0:
+            most = IN_A_CROWD if len(self._there) >= self._crowd else self._most
+            if self._open[group] >= most or self._bytes.take(group, OPENING_COST) > 0.0:
                 self.cut_off(transport, group)
                 return
             self._open[group] += 1
-        connection = Connection(self, self._server, group, self._options)
-        self._read[connection] = (transport, self._loop.time())
+        connection = Connection(self, self._server, transport, group, self._options)
+        self._there.add(connection)
         if self._tls is None:
             transport.set_protocol(connection)
             connection.begin(transport)
@@ -134,7 +131,7 @@ class Connections:
 
     def gone(self, connection: Connection) -> None:
         """A connection that was let in has ended; harmless when repeated."""
-        self._read.pop(connection, None)
+        self._there.discard(connection)
         group, connection.group = connection.group, None
         if group is not None:
             self._open[group] -= 1
@@ -173,11 +170,9 @@ class Connections:
         for each, since in self._since.items():
             if now - since >= FIRST_REQUEST_S and each.transport is not None:
                 each.transport.abort()
-        for connection, (transport, since) in tuple(self._read.items()):
-            if not transport.get_write_buffer_size():
-                self._read[connection] = (transport, now)
-            elif now - since >= ANSWER_S:  # also one that is closed, but for what it has to send
-                self.cut_off(transport, connection.group)
+        for connection in tuple(self._there):
+            if not connection.is_read(now):
+                connection.cut_off()
         if self._cut and now >= self._tell_at:
             told = {"number": self._cut, "last_address": self._cut_of}
             tell("connections cut off", logging.WARNING, **told)
@@ -195,88 +190,3 @@ class Arrival(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let it in, or not."""
         self._connections.arrived(cast(asyncio.Transport, transport))
-
-
-class Connection(web.RequestHandler):
-    """aiohttp's protocol, which counts what comes and does not wait for ever."""
-
-    __slots__ = ("_budget", "_connections", "_early", "_over", "group")
-
-    def __init__(
-        self,
-        connections: Connections,
-        server: web.Server,
-        group: str | None,
-        options: dict[str, Any],
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        super().__init__(server, loop=loop, **options)
-        self._connections = connections
-        self.group = group
-        """Whom it counts for; None: for nobody, as a proxy's has many clients."""
-        self._early: list[bytes] | None = []  # came with the end of TLS's handshake
-        self._over = False
-        self._budget: Buckets | None = None
-        if group is not None:
-            self.bound()
-
-    def begin(self, transport: asyncio.Transport) -> bool:
-        """It can be used from now on; False where it has ended meanwhile."""
-        if self._over:
-            return False
-        self.connection_made(transport)
-        early, self._early = self._early, None
-        for data in early or ():
-            self.data_received(data)
-        return True
-
-    def bound(self) -> None:
-        """From now on it is one client's, whoever has opened it."""
-        if self._budget is None:
-            self._budget = Buckets(BYTES_PER_S, BYTES_AT_ONCE, self._loop.time)
-
-    def data_received(self, data: bytes) -> None:
-        """Something has come; it may be nothing, where aiohttp looks again at what was left."""
-        if self._early is not None:
-            self._early.append(data)
-            return
-        if data and self._budget is not None:
-            cost, group = READ_COST + len(data), self.group
-            if self._budget.take("", cost) > 0.0 or not (
-                group is None or self._connections.may_send(group, cost)
-            ):
-                self._connections.cut_off(self.transport, group)
-                return
-        super().data_received(data)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """It is over."""
-        self._over = True
-        self._connections.gone(self)
-        super().connection_lost(exc)
-
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; who does not read it is cut off."""
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                return await super().finish_response(request, resp, start_time)
-        except TimeoutError:
-            self._connections.cut_off(self.transport, self.group)
-            return resp, True
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """The answer to what no handler has answered: to what is no HTTP, for the most part."""
-        if not isinstance(exc, HttpProcessingError):
-            return super().handle_error(request, status, exc, message)
-        answer = refusal(Refused(status, "bad-request", "That is no request of HTTP."))
-        answer.headers.update(HEADERS)
-        answer.force_close()
-        return answer

@@ -115,7 +115,13 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 async def limit_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what comes too fast or too slowly, is too big, or another site's page."""
     bridge = request.app[BRIDGE]
-    bridge.limits.request(request.remote or "")
+    try:
+        bridge.limits.request(request.remote or "")
+    except Refused as exc:
+        bridge.metrics.refused(exc.code)
+        answer = _told(exc, request)
+        answer.force_close()  # what else waits on this connection would be refused one by one
+        return answer
     if request.path == "/ws":
         check_origin(request.headers.get(hdrs.ORIGIN), request.host, bridge.settings)
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
@@ -130,6 +136,8 @@ async def limit_requests(request: web.Request, handler: Handler) -> web.StreamRe
             raise Refused(413, "too-big", f"Send at most {most} bytes.") from None
         except TimeoutError:
             raise Refused(408, "timeout", "The request took too long to come.") from None
+        except ConnectionError:  # nobody is there to read this; it is for the log
+            raise Refused(400, "bad-request", "The request broke off.") from None
     return await handler(request)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -20,7 +19,7 @@ from ..errors import (
 )
 from ..events import CallStateChanged, Event, NewParticipant
 from ..hub.people import Role
-from ..model import MAX_SDES_BYTES, CallState
+from ..model import CallState
 from .log import tell
 from .qualities import QualityMeter
 
@@ -33,16 +32,6 @@ if TYPE_CHECKING:
 Kind = Literal["page", "whip", "whep"]
 """What a guest speaks."""
 
-MAX_NAME_CHARACTERS = 64
-NAMELESS = "Guest"
-MAX_MARKS = 3
-"""Combining marks in a row: enough for what is written, and too few to cover other lines."""
-INVISIBLE = frozenset(
-    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
-    + "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
-)
-"""What takes no ink: Default_Ignorable_Code_Point of Unicode as far as it is not of the categories
-that begin with C, and the empty pattern of Braille."""
 KEY_BYTES = 24
 """Of randomness in a key: nobody guesses it."""
 CONNECT_S = 45.0
@@ -234,53 +223,3 @@ class Guest:
             self.begin_to_leave(f"you were not connected within {CONNECT_S:.0f} s", "timeout")
         elif self.known and now - self._missed_at > VANISHED_S:
             self.begin_to_leave("nothing was heard of you any more", "timeout", again=True)
-
-
-def tidy_name(text: str) -> str:
-    """A name that can be shown: one line, nothing invisible that could mislead, not too long.
-
-    It is composed (NFC), and has no more than `MAX_MARKS` combining marks on one character.
-    """
-    shown = (" " if c.isspace() else c for c in text[: MAX_NAME_CHARACTERS * 4])
-    kept = "".join(c for c in shown if unicodedata.category(c)[0] != "C" and c not in INVISIBLE)
-    composed = _with_few_marks(unicodedata.normalize("NFC", kept))
-    return _short(" ".join(composed.split()), MAX_NAME_CHARACTERS) or NAMELESS
-
-
-def _with_few_marks(text: str) -> str:
-    """The text without the marks that are too many on one character, or have none to be on."""
-    kept, marks = [], MAX_MARKS
-    for c in text:
-        if unicodedata.category(c)[0] != "M":
-            marks = MAX_MARKS if c == " " else 0
-        elif marks == MAX_MARKS:
-            continue
-        else:
-            marks += 1
-        kept.append(c)
-    return "".join(kept)
-
-
-def _short(name: str, characters: int) -> str:
-    """So many characters of a name at most, and no more than fit an SDES item beside a number."""
-    octets = name[:characters].encode()[: MAX_SDES_BYTES - 4 * (MAX_NAME_CHARACTERS - characters)]
-    return octets.decode(errors="ignore").strip()
-
-
-def unique_name(name: str, taken: Iterable[str]) -> str:
-    """The name itself, or with " (2)" and so on after it where somebody has it.
-
-    Capitals do not count, nor do other forms of the same characters, as wide ones (NFKC).
-    """
-    names = {_compared(each) for each in taken}
-    number, unique = 1, name
-    while _compared(unique) in names:
-        number += 1
-        end = f" ({number})"
-        unique = _short(name, MAX_NAME_CHARACTERS - len(end)) + end
-    return unique
-
-
-def _compared(name: str) -> str:
-    """What two names have in common that are the same to their readers."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())

@@ -10,25 +10,21 @@ welcome gave.
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aiohttp import WebSocketError, WSMessage, WSMsgType, web
 
 from ..errors import IpconfError
-from ..hub.people import Role
 from .guests import Departure, Guest
-from .invitations import NAME_OF_ROLE
 from .keys import BRIDGE
 from .limits import Buckets
 from .log import tell
+from .page_hello import let_in, welcome
 from .page_news import message
 from .page_protocol import (
     MAX_MESSAGE_BYTES,
     SUBPROTOCOL,
-    VERSION,
-    Hello,
     Leave,
     Offer,
     Request,
@@ -48,8 +44,6 @@ HELLO_S = 10.0
 PING_S = 15.0
 """Who answers none for half as long has lost the connection."""
 MAX_EARLY_CANDIDATES = 100
-INVITATION_S = 7 * 86_400.0
-"""So long those hold that moderators can hand on."""
 RATES = {"message": (50.0, 100.0), "say": (2.0, 10.0), "offer": (0.5, 10.0), "mistake": (1 / 3, 20)}
 """How many a second in the long run, and how many at once."""
 
@@ -117,8 +111,7 @@ class PageSession:
             return
         try:
             hello = read_hello(first.data)
-            resumed = self._resume(hello)
-            guest = resumed or await self._enter(hello)
+            guest, resumed = await let_in(self._bridge, hello, self._address)
         except Refused as exc:
             self._refuse(exc, "hello")
             return
@@ -126,57 +119,8 @@ class PageSession:
         earlier = guest.attach(self._writer)
         if earlier is not None:
             earlier.bye(Departure("replaced", "You are here in another window now.", False))
-        self._welcome(guest, resumed=resumed is not None)
-
-    def _resume(self, hello: Hello) -> Guest | None:
-        """The guest who is to go on, if the key is a page's in that room."""
-        guest = self._bridge.rooms.guest(hello.resume) if hello.resume else None
-        fits = guest and guest.kind == "page" and guest.room.name == hello.room.lower()
-        return guest if fits else None
-
-    async def _enter(self, hello: Hello) -> Guest:
-        admission = self._bridge.limits.admit(self._address)
-        try:
-            rooms = self._bridge.rooms
-            guest = await rooms.enter(hello.room, hello.token, hello.name, "page")
-        except BaseException:
-            admission.release()
-            raise
-        guest.on_gone(lambda reason: admission.release())
-        self._bridge.metrics.joined("page")
-        return guest
-
-    def _welcome(self, guest: Guest, *, resumed: bool) -> None:
-        settings = self._bridge.settings
-        servers = [
-            {"urls": server.url, "username": server.username, "credential": server.credential}
-            for server in settings.ice_servers
-        ]
-        self._writer.tell(
-            message(
-                "welcome",
-                version=VERSION,
-                room=guest.room.name,
-                subject=guest.room.subject,
-                key=guest.key,
-                role=NAME_OF_ROLE[guest.role],
-                resumed=resumed,
-                ice_servers=[{k: v for k, v in s.items() if v is not None} for s in servers],
-                slots=settings.video_slots,
-                can_record=settings.recordings_dir is not None,
-                name=guest.name,
-                invitation=self._invitation(guest),
-            )
-        )
+        self._writer.tell(welcome(self._bridge, guest, resumed=resumed))
         guest.room.news.greet(guest)
-
-    def _invitation(self, guest: Guest) -> str | None:
-        """For a moderator to hand on, where guests need one."""
-        room = guest.room.name
-        if not guest.moderates or self._bridge.settings.room(room).open:
-            return None
-        until = time.time() + INVITATION_S
-        return self._bridge.invitations.invite(room, Role.SPEAKER, until)
 
     # -- in
 

@@ -1,4 +1,4 @@
-"""What is found where: the page and its parts, health, metrics; sockets of pages, WHIP, WHEP."""
+"""What is found where: the page and its parts, what rooms are called, health, metrics, sockets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from aiohttp import hdrs, web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from .. import __version__
-from .guards import is_loopback, is_our_host
+from .guards import check_origin, is_loopback, is_our_host
 from .keys import BRIDGE
+from .one_way_http import bearer_token
 from .page_session import page_session
 from .refusals import Refused
 from .whip import whip_routes
@@ -35,11 +36,22 @@ def routes() -> list[web.AbstractRouteDef]:
         *whip_routes(),
         web.get("/", _page),
         web.get(ROOM_PATH, _page),
+        web.get(f"{ROOM_PATH}/about", _about),
     ]
 
 
 async def _page(request: web.Request) -> web.FileResponse:
     return web.FileResponse(PAGE / "index.html")
+
+
+async def _about(request: web.Request) -> web.Response:
+    """What a room is called, for who may come in; not whether anybody is there."""
+    bridge = request.app[BRIDGE]
+    # Reading tells no Origin: where a page came from that got here by another name is in Host.
+    check_origin(f"{request.scheme}://{request.host}", request.host, bridge.settings)
+    name = request.match_info["room"]
+    subject = bridge.rooms.subject(name, bearer_token(request))
+    return web.json_response({"room": name.lower(), "subject": subject})
 
 
 async def _health(request: web.Request) -> web.Response:

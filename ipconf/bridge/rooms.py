@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..hub.people import Role
-from .guests import Guest, Kind, tidy_name, unique_name
+from .guests import Guest, Kind
 from .log import tell
+from .names import tidy_name, unique_name
 from .refusals import Refused
 from .room import Room
 from .settings import RoomSettings, room_name
@@ -37,7 +38,6 @@ class Rooms:
         self._tsp = tsp
         self._settings = settings
         self._invitations = invitations
-        self._call_settings = settings.call_settings()
         self._rooms: dict[str, Room] = {}
         self._retired: set[Room] = set()
         """Those that are just ending."""
@@ -74,15 +74,22 @@ class Rooms:
         """
         if self._closed:
             raise Refused(503, "stopping", "The server is stopping.")
-        try:
-            name = room_name(name)
-        except ValueError as exc:
-            raise Refused(400, "bad-name", f"There is no such room: {exc}.") from None
+        name = _named(name)
         role = self._role(name, token, self._settings.room(name), kind)
         room = self._rooms.get(name)
         if room is not None:
             room.check(role)
         return role
+
+    def subject(self, name: str, token: str | None) -> str:
+        """What a room is called, to be shown before joining; the same whether it is there or not.
+
+        Raises Refused: bad-name, and bad-token for who may not come in.
+        """
+        name = _named(name)
+        settings = self._settings.room(name)
+        self._role(name, token, settings, "page")
+        return settings.subject or name
 
     def _role(self, name: str, token: str | None, settings: RoomSettings, kind: Kind) -> Role:
         if token:
@@ -113,7 +120,7 @@ class Rooms:
 
     async def _admit(self, room: Room, role: Role, guest_name: str, kind: Kind) -> Guest:
         name = unique_name(tidy_name(guest_name), (guest.name for guest in room.guests))
-        call = self._msp.create_call(settings=self._call_settings)
+        call = self._msp.create_call(settings=self._settings.call_settings())
         try:
             leg = room.conference.add(call, name, role, one_person=True)
         except UsageError:  # an application that has the conference as well has filled it, say
@@ -134,3 +141,11 @@ class Rooms:
         self._closed = True
         rooms = tuple(self._rooms.values())
         await asyncio.gather(*(room.end(reason, "stopping", again=True) for room in rooms))
+
+
+def _named(name: str) -> str:
+    """The name as rooms have it; Refused (bad-name) for what is none."""
+    try:
+        return room_name(name)
+    except ValueError as exc:
+        raise Refused(400, "bad-name", f"There is no such room: {exc}.") from None

@@ -11,7 +11,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyAddress, model_validator
 
+from ..errors import DescriptionError
 from ..model import CallSettings, IceServer, Settings
+from ..sdp import ConferenceDescription, parse_description
+from .relays import TurnServer, with_passwords
 
 RESERVED = frozenset({"healthz", "metrics", "static", "whep", "whip", "ws"})
 """First steps of paths that are no rooms."""
@@ -54,12 +57,16 @@ def _ascends(ports: tuple[int, int] | None) -> tuple[int, int] | None:
 
 
 def _server(value: object) -> object:
+    if isinstance(value, Mapping):
+        return TurnServer(**value) if "secret" in value else IceServer(**value)
     return IceServer(url=value) if isinstance(value, str) else value
 
 
-def _is_ice(server: IceServer) -> IceServer:
+def _is_ice(server: IceServer | TurnServer) -> IceServer | TurnServer:
     if not ICE_URL.fullmatch(server.url):
         raise ValueError(f"{server.url!r}: give stun:host:port, turn:host:port or turns:host:port")
+    if isinstance(server, TurnServer) and not server.url.startswith("turn"):
+        raise ValueError(f"{server.url!r}: a secret is for TURN servers, and this is none")
     return server
 
 
@@ -87,6 +94,18 @@ def _named(rooms: Mapping[str, RoomSettings]) -> dict[str, RoomSettings]:
     return named
 
 
+def _described(value: object) -> object:
+    """The description in a file; ValueError, with its name and the line that is wrong."""
+    if not isinstance(value, str | Path):
+        return value
+    try:
+        return parse_description(Path(value).read_bytes())
+    except OSError as exc:
+        raise ValueError(f"{value} cannot be read: {exc.strerror}") from None
+    except DescriptionError as exc:
+        raise ValueError(f"{value}: {exc}") from None
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -101,6 +120,11 @@ class RoomSettings(Settings):
     """Guests at the same time; not given: as `max_guests_per_room` says."""
     record: bool = False
     """Whether the room is recorded from its first guest on; needs `recordings_dir`."""
+    group: Annotated[ConferenceDescription | None, BeforeValidator(_described)] = None
+    """File with the description (SDP) of a conference over multicast or plain RTP, whose members
+    are in the room as well while it is there."""
+    group_interface: str | None = Field(default=None, min_length=1, max_length=64)
+    """Where that is: an interface, as eth0, or an address there; not given: what the routes say."""
 
 
 class BridgeSettings(Settings):
@@ -141,7 +165,10 @@ class BridgeSettings(Settings):
     """Address by which guests reach this machine where its own are translated (NAT 1:1), as in most
     clouds."""
     ice_servers: Annotated[
-        tuple[Annotated[IceServer, BeforeValidator(_server), AfterValidator(_is_ice)], ...],
+        tuple[
+            Annotated[IceServer | TurnServer, BeforeValidator(_server), AfterValidator(_is_ice)],
+            ...,
+        ],
         BeforeValidator(_list),
     ] = ()
     """STUN and TURN servers, as turn:host:port, which guests are told as well; user name and
@@ -213,10 +240,10 @@ class BridgeSettings(Settings):
         )
 
     def call_settings(self) -> CallSettings:
-        """How the calls of guests connect."""
+        """How the calls of guests connect, from now on: passwords for TURN do not hold for ever."""
         return CallSettings(
             ice_addresses=self.ice_addresses or self._loopback(),
-            ice_servers=self.ice_servers,
+            ice_servers=with_passwords(self.ice_servers),
             port_range=self.udp_ports,
             shared_port=self.shared_port,
             video_sections=self.video_slots + 2,

@@ -37,6 +37,7 @@ from .one_way_http import (
     text_of,
 )
 from .refusals import Refused
+from .relays import with_passwords
 
 if TYPE_CHECKING:
     from .guests import Guest
@@ -109,7 +110,7 @@ class OneWay:
         response.headers[hdrs.LOCATION] = f"/{self._way.kind}/{room}/{key}"
         response.headers[hdrs.ETAG] = session.etag
         response.headers["Accept-Patch"] = FRAGMENT
-        for link in ice_links(bridge.settings.ice_servers):
+        for link in ice_links(with_passwords(bridge.settings.ice_servers)):
             response.headers.add(hdrs.LINK, link)
         return response
 

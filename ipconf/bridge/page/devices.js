@@ -6,6 +6,8 @@ import { deviceProblem, INSECURE, WITHOUT_DEVICES } from "./words.js";
 
 /** Width, height and pictures a second of one's own picture. */
 const SIZES = { sharp: [1280, 720, 24], normal: [640, 360, 24], small: [320, 180, 12] };
+/** Music is no noise; and what this page plays itself, the others, is not to be sent to them again. */
+const SHARED_SOUND = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, restrictOwnAudio: true };
 const WORDS = { audio: "microphone", video: "camera" };
 
 export const canCapture = () => Boolean(navigator.mediaDevices?.getUserMedia);
@@ -125,7 +127,7 @@ export class Devices {
 
   /** Share a screen, window or tab; raises NotAllowedError where the person thinks better of it. */
   async share() {
-    const stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 } }, audio: true });
+    const stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 } }, audio: SHARED_SOUND });
     this.screen = stream;
     const picture = stream.getVideoTracks()[0];
     picture.contentHint = "detail";

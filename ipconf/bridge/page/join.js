@@ -7,10 +7,10 @@ import { meter } from "./sounds.js";
 
 /** Shows the screen; `ready(name)` is called when the person joins. */
 export class JoinScreen {
-  constructor(room, devices, ready) {
+  constructor({ room, token }, devices, ready) {
     this.devices = devices;
-    this.room = room;
-    $("join-room").textContent = room;
+    this.#call(room);
+    this.#learnSubject(room, token);
     $("join-name").value = recall("name");
     $("join-name").addEventListener("input", () => this.#avatar());
     $("join-microphone").addEventListener("click", () => devices.useMicrophone(!devices.microphone));
@@ -25,13 +25,27 @@ export class JoinScreen {
 
   async open() {
     show("join");
-    document.title = `Join ${this.room}`;
     this.isOpen = true;
+    this.#call(this.called);
     this.#avatar();
     this.render();
     $("join-name").focus();
     await this.devices.begin();
     await listDevices();
+  }
+
+  /** What the room is called: its name, until it is known whether we may know more. */
+  #call(words) {
+    this.called = words;
+    $("join-room").textContent = words;
+    if (this.isOpen) document.title = `Join ${words}`;
+  }
+
+  async #learnSubject(room, token) {
+    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    // Whatever is wrong here, joining will tell it in words.
+    const answer = await fetch(`/${room}/about`, { headers }).catch(() => null);
+    if (answer?.ok) this.#call((await answer.json()).subject);
   }
 
   #avatar() {

@@ -24,7 +24,7 @@ function begin() {
     panel: (name) => $(`${name}-panel`).hidden && controls.panel(name),
     silent: () => soundOnClick(),
   });
-  const join = new JoinScreen(room, devices, (name) => {
+  const join = new JoinScreen({ room, token }, devices, (name) => {
     show("meeting");
     meeting.join({ room, token, name });
     controls.useSpeaker();
@@ -52,6 +52,8 @@ function begin() {
   addEventListener("pagehide", () => meeting.joined && meeting.leave());
   // A page that comes back out of the browser's cache has left its meeting.
   addEventListener("pageshow", (event) => event.persisted && location.reload());
+  // Another link into the same room: the browser itself loads nothing for it.
+  addEventListener("hashchange", () => (meeting.joined ? takeToken(room) : location.reload()));
   join.open();
 }
 

@@ -3,19 +3,17 @@
 import { $, alarm, announce } from "./page.js";
 import { Chat } from "./chat.js";
 import { Connection } from "./connection.js";
+import { Heights } from "./heights.js";
 import { Media } from "./media.js";
+import { tellNews } from "./news.js";
 import { People } from "./people.js";
 import { Plots } from "./plots.js";
 import { Roster } from "./roster.js";
-import { play, silence } from "./sounds.js";
+import { silence } from "./sounds.js";
 import { Tiles } from "./tiles.js";
 import { ROLES } from "./words.js";
 
 const OWN = "own";
-const MEASURE_MS = 300;
-/** Fewer lines than pixels look sharp enough; and small changes of windows change nothing. */
-const ENOUGH = 0.75;
-const STEP = 30;
 
 export class Meeting {
   /** `told`: {render(), state(), ended(bye), panel(name), silent()} of the page around it. */
@@ -28,7 +26,8 @@ export class Meeting {
     this.streams = new Map();
     const send = (message) => this.send(message);
     const pin = (key) => this.pin(key);
-    this.tiles = new Tiles({ pin, pinned: () => this.pinned, showPeople: () => told.panel("people"), resized: () => this.#measure() });
+    this.tiles = new Tiles({ pin, pinned: () => this.pinned, showPeople: () => told.panel("people"), resized: () => this.heights.look(this.slots) });
+    this.heights = new Heights((key) => this.tiles.height(key), (heights) => this.connection?.send({ type: "heights", heights }));
     this.people = new People({ send, pin, write: (id) => (told.panel("chat"), this.chat.writeTo(id)) });
     const write = (message) => (this.roster.known ? send(message) : alarm("You can write as soon as you are connected."));
     this.chat = new Chat({ send: write, visible: () => !$("chat-panel").hidden && !$("panel").hidden });
@@ -36,7 +35,7 @@ export class Meeting {
     this.media = new Media((message) => this.connection?.send(message), {
       state: (state) => this.#mediaState(state),
       sound: (stream) => this.#hear(stream),
-      pictures: (streams) => ((this.streams = streams), (this.slots = []), (this.toldHeights = null), this.render()),
+      pictures: (streams) => ((this.streams = streams), (this.slots = []), this.heights.forget(), this.render()),
     });
   }
 
@@ -109,7 +108,7 @@ export class Meeting {
     this.name = welcome.name;
     this.greeted = false;
     if (again) announce("The connection is back.");
-    this.toldHeights = null;
+    this.heights.forget();
     if (!welcome.resumed) this.roster.clear();
     this.#useRole();
     // A guest who was found again may still have the connection; a new guest has none.
@@ -145,7 +144,7 @@ export class Meeting {
     this.greeted = true; // what was said before we came stands before the first roster
     if (this.pinned && this.pinned !== OWN && !this.roster.people.has(this.pinned.split("/")[0])) this.pinned = null;
     this.#useRole();
-    this.#tell(news);
+    tellNews(news);
     this.people.render(this.roster, this.moderator);
     if (unknown && this.roster.me !== null) {
       this.people.tellVolumes(); // of those who are still there
@@ -163,23 +162,6 @@ export class Meeting {
     if (this.viewer) this.devices.end();
     else if (!this.devices.tracks.audio) this.devices.begin();
     this.devicesChanged();
-  }
-
-  #tell(news) {
-    if (!news.first) {
-      for (const person of news.came) announce(`${person.name} has come in.`);
-      for (const person of news.went) announce(`${person.name} has left.`);
-      if (news.came.length) play("come");
-      else if (news.went.length) play("go");
-      for (const person of news.screens) announce(`${person.name} shares a screen.`);
-      for (const person of news.hands) announce(`${person.name} raises a hand.`);
-      if (news.hands.length) play("hand");
-    }
-    if (news.recording !== null && (news.recording || !news.first)) announce(news.recording ? "This meeting is being recorded." : "The recording has ended.");
-    if (news.locked !== null && !news.first) announce(news.locked ? "The room is locked." : "The room is open again.");
-    const { before, now } = news.mine;
-    if (before && now && before.muted !== now.muted) alarm(now.muted ? "A moderator has muted you." : "A moderator lets you be heard again.");
-    if (before && now && before.role !== now.role) alarm(ROLES[now.role] === "viewer" ? "You can only watch from now on." : now.role === "moderator" ? "You are a moderator now." : "You can speak now.");
   }
 
   // -- sound and pictures
@@ -241,20 +223,7 @@ export class Meeting {
     const large = new Set(this.pinned ? [this.pinned] : screens.slice(0, 1).map((each) => each.key));
     this.tiles.render(shown.filter((each) => each.content !== "slides" || screens.includes(each)), large);
     $("alone").hidden = shown.length > 1 || !this.roster.known;
-    this.#measure();
-  }
-
-  /** Tell the server how large pictures are shown: of who sends several sizes, small ones will do. */
-  #measure() {
-    clearTimeout(this.measuring);
-    this.measuring = setTimeout(() => {
-      const heights = this.slots.map(({ person, content }) => {
-        const height = this.tiles.height(content === "slides" ? `${person}/slides` : person);
-        return height && content !== "slides" ? Math.ceil((height * ENOUGH) / STEP) * STEP : null;
-      });
-      const text = heights.join();
-      if (this.slots.length && text !== this.toldHeights && this.connection?.send({ type: "heights", heights })) this.toldHeights = text;
-    }, MEASURE_MS);
+    this.heights.look(this.slots);
   }
 
   #self() {
