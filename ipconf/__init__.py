@@ -31,7 +31,12 @@ from .model import (
 )
 from .msp import MediaServiceProvider
 from .participants import LocalParticipant, Participant, ParticipantStats
-from .private_ifaces import MulticastControl, ParticipantControl, ParticipantSubStreamControl
+from .private_ifaces import (
+    DigitControl,
+    MulticastControl,
+    ParticipantControl,
+    ParticipantSubStreamControl,
+)
 from .rtp_streams import Stream
 from .sdp import ConferenceDescription
 from .stats import CallStats, StreamStats, SubStreamStats
@@ -61,6 +66,7 @@ __all__ = [
     "ConferenceDescription",
     "ConferenceRecording",
     "ConferenceSettings",
+    "DigitControl",
     "Direction",
     "Event",
     "EventStream",

@@ -29,6 +29,7 @@ from .errors import (
     ClosedError,
     InvalidDirectionError,
     InvalidMediaTypeError,
+    InvalidStateError,
     NotSupportedError,
     TransportError,
 )
@@ -37,6 +38,7 @@ from .events import CallEvent, CallStateChanged, Event, ParticipantEvent, TextRe
 from .model import CallSettings, CallState, Direction, LoopbackMode, MediaType
 from .participants import GROUP_CNAME_GRACE_S, LocalParticipant, Participant, Roster
 from .private_ifaces import (
+    DigitControl,
     InterfaceHost,
     MulticastControl,
     ParticipantControl,
@@ -44,6 +46,7 @@ from .private_ifaces import (
 )
 from .rtp_streams import Stream
 from .stats import CallStats
+from .streams.audio_capture import AudioCaptureStream
 from .streams.making import make_capture_stream, make_render_stream
 from .streams.selection import request, select, unselect
 from .terminals.base import Terminal
@@ -126,6 +129,9 @@ class Call(InterfaceHost):
                 NetworkImpairment(self._impair),
             ]
         )
+        voice = self._capture.get(MediaType.AUDIO)
+        if isinstance(voice, AudioCaptureStream):
+            self._offer_interface(DigitControl, DigitControl(voice.digits, self._is_connected))
         if group is not None:
             control = MulticastControl(lambda: group.loopback, self._set_loopback)
             self._offer_interface(MulticastControl, control)
@@ -395,11 +401,26 @@ class Call(InterfaceHost):
         """Give the service provider a message for the far end (MSPI: ME_TSP_DATA)."""
         self._provider.post(TspData(at=self.now(), call=self, data=message))
 
+    @property
+    def hears_itself(self) -> bool:
+        """Whether what it sends to its group comes back to it."""
+        return self._group is not None and self._group.loopback is LoopbackMode.FULL
+
     def _set_loopback(self, mode: LoopbackMode) -> None:
         assert self._group is not None  # or there would be no control
+        if mode is LoopbackMode.FULL:
+            for conference in self._provider.conferences:
+                if self in conference:
+                    raise InvalidStateError(
+                        f"{self.identity} is in {conference.identity}, whose mix would come back "
+                        "to everybody in it: SELECTIVE is all that others here can hear"
+                    )
         self._group.loopback = mode
         if mode is not LoopbackMode.FULL:
             self._media.forget_ourselves()
+
+    def _is_connected(self) -> bool:
+        return self.state is CallState.CONNECTED
 
     def _describe(self, local: LocalParticipant) -> None:
         self._media.describe(local)

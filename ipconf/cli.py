@@ -22,6 +22,7 @@ from .demo.show import Show, make_show
 from .demo.story import MAX_LOSS_PERCENT
 from .directory.commands import add_announce, add_listen
 from .errors import IpconfError
+from .gateway.command import add_gateway
 from .join.command import add_join
 from .load.command import add_load
 
@@ -168,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo, parser=demo)
     add_load(commands)
     add_join(commands)
+    add_gateway(commands)
     add_bridge(commands)
     add_announce(commands)
     add_listen(commands)

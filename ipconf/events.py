@@ -11,7 +11,9 @@ Events carry the live objects they are about, so that an application can act on 
     │                         ConferenceLocked ConferenceEnded SlotChanged PicturesRefused
     │                         RecordingEvent
     └── CallEvent
-        ├── CallStateChanged  TextReceived
+        ├── CallStateChanged  TextReceived  AuthenticationFailed AuthenticationRecovered
+        │                     DigitsSent
+        ├── DigitEvent        DigitBegan DigitEnded
         ├── CallMediaEvent    NewStream StreamFailed TerminalFailed StreamNotUsed StreamActive
         │                     StreamInactive                            (MSPI: MSP_CALL_EVENT)
         ├── TerminalEvent     and what your own terminals tell (MSPI: ITPluggableTerminalEventSink)
@@ -131,6 +133,28 @@ class StreamActive(CallMediaEvent):
 
 class StreamInactive(CallMediaEvent):
     """Media no longer flows on the stream."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticationEvent(CallEvent):
+    """Something about whether what a source sends for a stream verifies, where it is encrypted."""
+
+    stream: Stream
+    ssrc: int
+    """The source, as its packets say; they may be anybody's."""
+    text: str
+
+
+class AuthenticationFailed(AuthenticationEvent):
+    """What a source sends does not verify, and is not heard: another key, or it began long ago.
+
+    It is told once for each source, and of four in a minute: anybody can send such packets. With an
+    SSRC of our own, our key has been used up (RFC 4568 section 6.1) and nothing is sent any more.
+    """
+
+
+class AuthenticationRecovered(AuthenticationEvent):
+    """What a source sends verifies again, of which AuthenticationFailed was told."""
 
 
 class FileState(enum.Enum):
@@ -270,6 +294,39 @@ class TextReceived(CallEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DigitEvent(CallEvent):
+    """Somebody at the far end presses a key of their telephone (RFC 4733).
+
+    It comes whether or not their sound is rendered. `participant` is None while it is not known
+    whose source it is.
+    """
+
+    participant: Participant | None
+    substream: SubStream | None
+    """Theirs of the arriving stream; None where there is none for them."""
+    digit: str
+    """One of 0 to 9, *, #, A to D, or ! for the flash of the hook."""
+
+
+class DigitBegan(DigitEvent):
+    """A key is pressed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigitEnded(DigitEvent):
+    """It is released; `duration_s` is for how long it was pressed, as far as that was heard."""
+
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigitsSent(CallEvent):
+    """No more digits wait to be sent (`DigitControl`); `unsent` are those that were given up."""
+
+    unsent: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConferenceEvent(Event):
     """Something happened in one conference."""
 
@@ -322,6 +379,16 @@ class AttendeeLeft(AttendeeEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttendeePressed(AttendeeEvent):
+    """A person presses a key of their telephone: 0 to 9, *, #, A to D, or ! for the flash.
+
+    The others are not told, and do not hear it. `DigitEnded` of their call tells for how long.
+    """
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttendeeChanged(AttendeeEvent):
     """Something about a person changed; `changed` names it: "name", "muted", "role", "hand" ..."""
 
@@ -362,6 +429,17 @@ class PicturesRefused(LegEvent):
 
     attendee: Attendee | None
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopFound(LegEvent):
+    """What goes to a leg comes back on it, mixed by somebody else, who is not heard for that.
+
+    So it is where two gateways join the same two groups: end one of them (RFC 3550 section 8.2).
+    """
+
+    mixer: Attendee
+    """Who mixes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -197,7 +197,10 @@ class MediaServiceProvider:
         if settings.transport == "rtp":
             host, ports = str(settings.rtp_address), settings.port_range
             mux, public = settings.rtcp_mux, settings.public_address_of(host)
-            return UdpTransport(host, ports, mux=mux, share=share, public=public)
+            symmetric = settings.symmetric_rtp
+            return UdpTransport(
+                host, ports, mux=mux, share=share, public=public, symmetric=symmetric
+            )
         return WebRtcTransport(settings, self._certificates.current(), share)
 
     def make_group_transport(self, place: GroupPlace) -> GroupTransport:

@@ -16,6 +16,7 @@ from .errors import (
     InterfaceNotFoundError,
     InvalidDirectionError,
     InvalidMediaTypeError,
+    InvalidStateError,
     InvalidStreamError,
     InvalidTerminalError,
     NoItemError,
@@ -25,6 +26,7 @@ from .participants import LocalParticipant, Participant, Roster
 
 if TYPE_CHECKING:
     from .rtp_streams import Stream
+    from .streams.sent_digits import SentDigits
     from .streams.substreams import SubStream
     from .terminals.base import Terminal
 
@@ -204,7 +206,8 @@ class MulticastControl:
         """What this machine hears of what the call sends; NONE at first.
 
         It may be set at any time. With FULL one hears oneself as a participant, who is gone as soon
-        as the mode is another one. ConfigurationError for what is no `LoopbackMode`.
+        as the mode is another one. ConfigurationError for what is no `LoopbackMode`,
+        InvalidStateError for FULL while the call is in a conference: all would hear themselves.
         """
         return self._get()
 
@@ -213,6 +216,50 @@ class MulticastControl:
         if not isinstance(mode, LoopbackMode):
             raise ConfigurationError(f"{mode!r} is no LoopbackMode: give LoopbackMode.SELECTIVE")
         self._put(mode)
+
+
+class DigitControl:
+    """Sends digits, as the keys of a telephone do (RFC 4733); calls with audio have it.
+
+    What the far end presses comes as `DigitBegan` and `DigitEnded`.
+    """
+
+    def __init__(self, digits: SentDigits, connected: Callable[[], bool]) -> None:
+        self._digits = digits
+        self._connected = connected
+
+    @property
+    def accepted(self) -> str:
+        """The digits that the far end takes; "" if it takes none, or nothing can be sent now."""
+        return self._digits.accepted
+
+    @property
+    def pending(self) -> str:
+        """What is being sent, and what waits for it."""
+        return self._digits.pending
+
+    def send(self, digits: str, duration_s: float = 0.16, gap_s: float = 0.05) -> None:
+        """Send digits, after those that wait: 0 to 9, *, #, A to D, and ! for the flash.
+
+        Each is sent for `duration_s` (0.04 to 10), with at least `gap_s` (0.04 to 2) after it, in
+        steps of 20 ms. Nothing else is sent on the stream meanwhile; it needs no terminal. They go
+        out on a paused stream, too. `DigitsSent` tells when all are out, or had to be given up
+        because the call ended or the stream was stopped.
+
+        ConfigurationError for what is no digit and for impossible times; InvalidStateError before
+        the call is connected and on a stopped stream; NotSupportedError where the far end takes no
+        sound, no telephone events at the clock rate of the codec, or not these; LimitError for
+        more than 100 that wait.
+        """
+        if not self._connected():
+            raise InvalidStateError("the call is not connected: digits go the way of its sound")
+        self._digits.send(digits, duration_s, gap_s)
+
+    def cancel(self) -> str:
+        """Send none of the digits that wait, which are returned; the one that is being sent ends
+        at once.
+        """
+        return self._digits.cancel()
 
 
 def _check_person(participant: Participant) -> None:

@@ -145,6 +145,12 @@ def _needs_mux(number: int | None, others: ValidationInfo) -> int | None:
     return number
 
 
+def _keys_fit(srtp: str, others: ValidationInfo) -> str:
+    if srtp == "sdes" and others.data.get("transport") == "webrtc":
+        raise ValueError('keys in descriptions are for transport="rtp": WebRTC agrees on its own')
+    return srtp
+
+
 class CallSettings(Settings):
     """How a call connects and keeps track of people. Times are seconds, rates are bit/s."""
 
@@ -154,6 +160,14 @@ class CallSettings(Settings):
     """Local address of plain RTP."""
     rtcp_mux: bool = False
     """Plain RTP: offer RTP and RTCP on one port (RFC 5761)."""
+    srtp: Annotated[Literal["none", "sdes"], AfterValidator(_keys_fit)] = "none"
+    """Plain RTP: "sdes" offers keys for SRTP in the description (RFC 4568), and refuses whoever has
+    none; so whoever carries descriptions must keep them secret. With "none" an offer that has keys
+    is answered with one all the same, and a conference is encrypted if its description has one."""
+    symmetric_rtp: bool = True
+    """Plain RTP to one far end: send to where its media come from, if that is another machine than
+    it described, as of a telephone behind a router that translates addresses; and take no media
+    from elsewhere, once some came. A shared port cannot do so."""
     ice_servers: Annotated[Servers, OneOrMore] = ()
     """STUN and TURN servers to use; without any, only addresses of this machine are offered."""
     ice_addresses: Annotated[Addresses | None, OneOrMore] = None

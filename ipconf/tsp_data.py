@@ -5,6 +5,8 @@ ReceiveTSPData, ME_TSP_DATA). Here each message is a frozen, validated model, so
 carry it over any channel as JSON: `message.model_dump_json()` and `parse_tsp_message(text)`.
 """
 
+import re
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter
@@ -35,6 +37,7 @@ def _sayable(reason: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_utf8)]
+_KEY = re.compile("(a=crypto:).*")
 
 
 class Connect(Settings):
@@ -51,6 +54,11 @@ class Description(Settings):
     sdp: Text
     answers: Text | None = None
     """In an answer: the session id (o=) of the offer that it answers, where that is known."""
+
+    def __repr_args__(self) -> Iterable[tuple[str, object]]:
+        """All but keys (a=crypto), which are not shown where the object is printed."""
+        shown = _KEY.sub(r"\1...", self.sdp)
+        return [("type", self.type), ("sdp", shown), ("answers", self.answers)]
 
 
 class Candidate(Settings):

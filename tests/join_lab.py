@@ -1,4 +1,5 @@
-"""`ipconf join` as people run it: in processes of its own, some in one network namespace."""
+"""`ipconf join` and `ipconf gateway` as people run them: in processes of their own, on `lo` and in
+one network namespace."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from typing import Any
 
 from multicast_lab import conference
 
+from ipconf.gateway.command import add_gateway
 from ipconf.join.command import add_join
 from ipconf.sdp import write_description
 
@@ -22,7 +24,7 @@ LIMIT_S = 20.0
 
 
 class Joined:
-    """A process of `ipconf join`, and the lines that it has printed."""
+    """A process of one of them, and the lines that it has printed."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -30,12 +32,14 @@ class Joined:
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
-    async def run(cls, description: Path | str, *options: str) -> Joined:
-        """Start one; it is in the group when this returns, or has ended."""
-        command = [sys.executable, "-W", "error", __file__, "join", str(description), *options]
-        joined = cls(await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE))
-        await joined.until(lambda: joined.lines or joined._reading.done())
-        return joined
+    async def run(cls, description: Path | str, *options: str, program: str = "join") -> Joined:
+        """Start one."""
+        command = [sys.executable, "-W", "error", __file__, program, str(description), *options]
+        return cls(await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE))
+
+    async def begins(self) -> None:
+        """Wait until it is in the group, or has ended."""
+        await self.until(lambda: self.lines or self._reading.done())
 
     async def _read(self) -> None:
         assert self.process.stdout is not None
@@ -72,15 +76,21 @@ class Joined:
 
     @property
     def people(self) -> set[str]:
-        """Who has come, under their latest names."""
+        """Who has come, under their latest names, of a gateway after their side."""
         names = set[str]()
         for line in self.lines:
             if line.endswith(" is here"):
                 names.add(line.removesuffix(" is here"))
             elif " is called " in line:
                 before, after = line.split(" is called ")
-                names = (names - {before}) | {after}
+                side, colon, _ = before.rpartition(": ")
+                names = (names - {before}) | {side + colon + after}
         return names
+
+    async def lists(self, *people: str) -> None:
+        """Wait until it has told that all of these have come."""
+        await self.until(lambda: set(people) <= self.people or self._reading.done())
+        assert set(people) <= self.people, self.lines
 
 
 @asynccontextmanager
@@ -88,9 +98,11 @@ async def visits() -> AsyncIterator[Callable[..., Coroutine[Any, Any, Joined]]]:
     """`Joined.run`, whose processes are ended at the end, whatever happens until then."""
     running: list[Joined] = []
 
-    async def join(*arguments: Path | str) -> Joined:
-        running.append(await Joined.run(*arguments))  # type: ignore[arg-type]
-        return running[-1]
+    async def join(*arguments: Path | str, program: str = "join") -> Joined:
+        started = await Joined.run(*arguments, program=program)  # type: ignore[arg-type]
+        running.append(started)
+        await started.begins()
+        return started
 
     try:
         yield join
@@ -130,12 +142,14 @@ SCENES: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {"modes": modes}
 
 
 def main(arguments: list[str]) -> int:
-    """What the command line does with this command, or a scene."""
+    """What the command line does with these commands, or a scene."""
     if arguments[0] in SCENES:
         print(json.dumps(asyncio.run(SCENES[arguments[0]]())))
         return 0
     parser = argparse.ArgumentParser(prog="ipconf")
-    add_join(parser.add_subparsers(required=True))
+    commands = parser.add_subparsers(required=True)
+    add_join(commands)
+    add_gateway(commands)
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
@@ -40,7 +42,9 @@ NETWORK = (
 )
 """Arguments of `ip`: one network, of which we are the only host."""
 ALONE = ("unshare", "--map-root-user", "--net")
-LIMIT_S = 30.0
+LIMIT_S = 60.0
+CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children")
+"""Processes that we have started and that run."""
 
 _numbers: Iterator[int] = count(secrets.randbelow(200))
 
@@ -98,7 +102,12 @@ def sound_and_pictures() -> ConferenceDescription:
 async def ended(process: Process) -> int:
     """The exit code of a process that is to end, once nothing waits for it any more."""
     code = await process.wait()
-    await eventually(lambda: not any("waitpid" in thread.name for thread in threading.enumerate()))
+
+    def is_over() -> bool:
+        waiting = sum("waitpid" in thread.name for thread in threading.enumerate())
+        return waiting <= len(CHILDREN.read_text().split())
+
+    await eventually(is_over)
     return code
 
 
@@ -114,6 +123,13 @@ def in_namespace(scenes: Path, scene: str) -> Any:
     """What a scene saw: `scenes` is run as a program with its name, and prints it as JSON."""
     setup = " && ".join(f"ip {line}" for line in NETWORK)
     command = [*ALONE, "sh", "-c", f'{setup} && exec "$0" "$@"', sys.executable, str(scenes), scene]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=LIMIT_S)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # whatever it has started, if it was late
+    assert process.returncode == 0, err
+    return json.loads(out)

@@ -2,8 +2,9 @@
 
 rtpbin_peer.py send GROUP PORT HZ      sends a tone and a red picture (to PORT + 2), with all
                                        SDES items, and says BYE when its input is closed
-rtpbin_peer.py play GROUP PORT         prints a line of JSON for each half second it is played:
-                                       {"hz", "rms"}, and {"described"} or {"left"} for sources
+rtpbin_peer.py play GROUP PORT         prints a line of JSON for each half second of each source:
+                                       {"hz", "rms", "ssrc"}, and {"described", "of"} or {"left"}
+                                       for sources, CSRCs included
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Peer:
     """A pipeline around one rtpbin."""
 
     def __init__(self, mode: str, group: str, port: int, hz: str) -> None:
-        self.sound: deque[bytes] = deque(maxlen=25)
+        self.sound: dict[int, deque[bytes]] = {}
         self.loop = GLib.MainLoop()
         sends = mode == "send"
         text = "rtpbin name=rb "
@@ -94,7 +95,8 @@ class Peer:
         source = rb.emit("get-internal-session", session).emit("get-source-by-ssrc", ssrc)
         sdes = source.get_property("sdes")
         items = [sdes.nth_field_name(n) for n in range(sdes.n_fields())]
-        say(described={name: sdes.get_string(name) for name in items if sdes.get_string(name)})
+        told = {name: sdes.get_string(name) for name in items if sdes.get_string(name)}
+        say(described=told, of=ssrc)
 
     def pad_added(self, element: object, pad: Gst.Pad) -> None:
         """Something arrives: decode it."""
@@ -106,24 +108,27 @@ class Peer:
             "! appsink name=sink emit-signals=true sync=false",
             True,
         )
-        part.get_by_name("sink").connect("new-sample", self.heard)
+        sound = self.sound[int(pad.get_name().split("_")[-2])] = deque[bytes](maxlen=25)
+        part.get_by_name("sink").connect("new-sample", self.heard, sound)
         self.pipeline.add(part)
         part.sync_state_with_parent()
         pad.link(part.get_static_pad("sink"))
 
-    def heard(self, sink: Gst.Element) -> Gst.FlowReturn:
+    def heard(self, sink: Gst.Element, sound: deque[bytes]) -> Gst.FlowReturn:
         """A block of sound."""
         buffer = sink.emit("pull-sample").get_buffer()
-        self.sound.append(buffer.extract_dup(0, buffer.get_size()))
+        sound.append(buffer.extract_dup(0, buffer.get_size()))
         return Gst.FlowReturn.OK
 
     def report(self) -> bool:
-        """Say what was heard of late."""
-        samples = memoryview(b"".join(self.sound)).cast("h")
-        if len(self.sound) == self.sound.maxlen:
-            rises = sum(a < 0 <= b for a, b in zip(samples, samples[1:], strict=False))
-            power = sum(s * s for s in samples[::7]) / max(1, len(samples) // 7)
-            say(hz=rises * RATE_HZ / len(samples), rms=power**0.5)
+        """Say what was heard of late, of whom enough was heard."""
+        for ssrc, sound in tuple(self.sound.items()):
+            samples = memoryview(b"".join(tuple(sound))).cast("h")
+            if len(sound) == sound.maxlen:
+                rises = sum(a < 0 <= b for a, b in zip(samples, samples[1:], strict=False))
+                power = sum(s * s for s in samples[::7]) / max(1, len(samples) // 7)
+                say(hz=rises * RATE_HZ / len(samples), rms=power**0.5, ssrc=ssrc)
+                sound.clear()
         return True
 
     def leave(self) -> None:

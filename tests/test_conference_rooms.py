@@ -38,7 +38,7 @@ def crowd(count: int) -> list[Any]:
     """Voices, each on a leg of its own, the first ones the loudest."""
     legs = [Thing(row=None) for _ in range(count)]
     return [
-        Thing(leg=leg, number=n + 1, level=n, attendee=Thing(csrc=1000 + n))
+        Thing(leg=leg, number=n + 1, level=n, attendee=None, csrcs=(1000 + n,))
         for n, leg in enumerate(legs)
     ]
 

@@ -24,6 +24,11 @@ SAYS = {
         "It has left: Bob hears Cho",
     ],
     "custom_terminal.py": ["metronome: beat 1", "metronome: beat 2", "metronome: beat 3"],
+    "gateway.py": [
+        "In the group Ann is told of Gate and Gus",
+        "Over WebRTC Gus is told of Ann and Gate",
+        "Each hears the other: Ann and Gus",
+    ],
     "softphone.py": [
         "Alice: call 1 was not connected: Bob is busy",
         "Bob: it rings",

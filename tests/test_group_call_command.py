@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from argparse import Namespace
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ from join_lab import main, visits
 from multicast_lab import can_be_alone, conference, in_namespace
 from peers import scenario
 
+from ipconf.join.options import group_settings
 from ipconf.join.run import FAREWELL
 from ipconf.sdp import write_description
 
@@ -82,6 +84,16 @@ def test_what_cannot_be_joined(
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("ipconf join: ") and said in err
     assert len(err.splitlines()) == 1
+
+
+def test_which_address_is_ours() -> None:
+    def ours(interface: str | None) -> tuple[str | None, str]:
+        settings = group_settings(Namespace(interface=interface, ttl=0))
+        return settings.multicast_interface, str(settings.rtp_address)
+
+    assert ours("127.0.0.2") == ("127.0.0.2", "127.0.0.2")
+    assert ours("lo") == ("lo", "127.0.0.1")
+    assert ours(None) == (None, "127.0.0.1")
 
 
 def test_options_that_make_no_sense(capsys: pytest.CaptureFixture[str]) -> None:

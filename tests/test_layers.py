@@ -25,7 +25,7 @@ LAYERS = (
     {"conference", "hub"},
     {"msp"},
     {"tsp"},
-    {"", "cli", "bridge", "demo", "join", "load", "__main__"},
+    {"", "cli", "bridge", "demo", "gateway", "join", "load", "__main__"},
 )
 """Modules and packages right under `ipconf`, lowest layer first; "" is `ipconf` itself."""
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}

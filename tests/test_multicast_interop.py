@@ -47,20 +47,22 @@ class Rtpbin:
 
     def __init__(self, process: Process) -> None:
         self.process = process
+        self.said: list[dict[str, Any]] = []
+        """All that it has said, as far as somebody has waited for it."""
 
     async def says(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """The next line for which that is so."""
         assert self.process.stdout is not None
-        said = []
+        before = len(self.said)
         try:
             async with asyncio.timeout(LIMIT_S):
                 while line := await self.process.stdout.readline():
-                    said.append(json.loads(line))
-                    if condition(said[-1]):
-                        return dict(said[-1])
+                    self.said.append(json.loads(line))
+                    if condition(self.said[-1]):
+                        return dict(self.said[-1])
         except TimeoutError:
             pass
-        raise AssertionError(said)
+        raise AssertionError(self.said[before:])
 
     async def leave(self) -> None:
         """Let it say BYE."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from ..errors import TransportError
 from ..model import CallSettings
-from ..transports.base import Loss, SignalledTransport
+from ..sdp.keys import Crypto
+from ..transports.base import Loss, PlainLine, SignalledTransport, WebRtcLine
+from ..transports.line_keys import fresh, fresh_for_offer
 from ..transports.negotiation import Agreed
+from ..transports.plain import PlainTransport
 from ..transports.roles import answer_role
+from ..transports.udp import UdpTransport
 
 if TYPE_CHECKING:
     from aiortc.sdp import MediaDescription
@@ -26,6 +31,25 @@ class Bearer:
     lines: list[Agreed] = field(default_factory=list)
     role: str = "server"
     """Our DTLS role."""
+    keys: tuple[Crypto, ...] = ()
+    """Those of ours that the far end is told; with one of them we encrypt what plain RTP sends."""
+
+    def describe(self, role: str) -> WebRtcLine | PlainLine:
+        """What the far end must know of it."""
+        line = self.transport.describe(role)
+        return replace(line, crypto=self.keys) if isinstance(line, PlainLine) else line
+
+    def secure(self) -> None:
+        """Encrypt as was agreed on; TransportError where the transport is not made for that."""
+        theirs = self.lines[0].crypto
+        if theirs is None:
+            return
+        if not isinstance(self.transport, PlainTransport):
+            raise TransportError(
+                "keys were agreed on (a=crypto), which this provider's transport is not made for"
+            )
+        ours = next(key for key in self.keys if key.tag == theirs.tag)
+        self.transport.secure(ours, theirs)
 
     @property
     def remote(self) -> MediaDescription:
@@ -58,6 +82,10 @@ class Bearers:
     async def open(self, answered: Agreed | None = None) -> Bearer:
         """Another one, to offer, or to answer that line; raises TransportError."""
         bearer = Bearer(self._make())
+        if answered is None and self._settings.srtp == "sdes":
+            bearer.keys = fresh_for_offer()
+        elif answered is not None and answered.crypto is not None:
+            bearer.keys = (fresh(answered.crypto.suite, answered.crypto.tag),)
         if answered is not None and answered.transport.dtls is not None:
             bearer.role = answer_role(answered.transport.dtls.role, self._settings.dtls_role)
         self._opened.append(bearer)
@@ -89,6 +117,9 @@ class Bearers:
     async def _connect(
         self, bearer: Bearer, connected: Callable[[Bearer], None], offered: bool
     ) -> None:
+        bearer.secure()
+        if isinstance(bearer.transport, UdpTransport):
+            bearer.transport.expect({f.payload_type for a in bearer.lines for f in a.receive})
         await bearer.transport.connect(bearer.remote, offered=offered, role=bearer.role)
         connected(bearer)
 

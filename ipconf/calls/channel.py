@@ -131,9 +131,10 @@ class Channel:
         self._skimmer = skimmer if len(self._skimmers) == 1 else None
         mark = self.session.skimming.mark(source.ssrc)
         alone = self._skimmer is not None
-        self._backlog = (
-            Backlog(mark, skimmer, self._take_run) if alone and mark is not None else None
-        )
+        self._backlog = None
+        if alone and mark is not None:
+            prompt = self.session.skimming.prompt
+            self._backlog = Backlog(mark, skimmer, self._take_run, prompt)
         self.transport.hold(self._backlog)
 
     def look_again(self, sources: Iterable[RemoteSource]) -> None:
@@ -155,8 +156,9 @@ class Channel:
     def _dispatch(self, output: Output, now: float) -> None:
         match output:
             case Transmit(datagram):
-                self.transport.send(datagram)
+                self._transmit(datagram)
             case LocalSsrcChanged(_, new):
+                self.begin_low()
                 for mid, stream in self._capture.items():
                     if self.session.local(mid).ssrc == new:
                         stream.ssrc_changed(mid)
@@ -174,6 +176,27 @@ class Channel:
             case BitrateLimited(bps, ssrcs):
                 for stream, mid in self._senders_of(*ssrcs):
                     stream.bitrate_limited(mid, bps, ssrcs)
+
+    def _transmit(self, datagram: bytes) -> None:
+        # Where others have our key, an SSRC that somebody else sends under is not even taken leave
+        # of: the goodbye would be encrypted as a packet of theirs is.
+        lost = self.transport.shares_key and not self._is_ours(datagram)
+        if not lost:
+            self.transport.send(datagram)
+
+    def _is_ours(self, compound: bytes) -> bool:
+        return int.from_bytes(compound[4:8], "big") in self.session.ssrcs
+
+    def begin_low(self) -> None:
+        """Begin in the lower half of all sequence numbers where we are decrypted (RFC 3711 3.3.1).
+
+        Who misses the packets before they begin anew could not tell how often they have.
+        """
+        if self.transport.encrypts:
+            for mid in self._capture:
+                source = self.session.local(mid)
+                if source.last_sent is None:
+                    source.sequence &= 0x7FFF
 
     def _source_gone(self, source: RemoteSource, reason: GoneReason, text: str, now: float) -> None:
         for stream in self._render.values():

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from ..errors import ConnectTimeoutError, IpconfError, NegotiationError, TransportError
-from ..events import CallEvent, CallStateChanged, StreamNotUsed
+from ..events import (
+    AuthenticationFailed,
+    AuthenticationRecovered,
+    CallEvent,
+    CallStateChanged,
+    StreamNotUsed,
+)
 from ..model import CallSettings, CallState, Cause, GoneReason, MediaType
 from ..participants import LocalParticipant
 from ..tsp_data import Disconnect, TspMessage
@@ -104,6 +111,12 @@ class Connection:
         self._media.add(
             bearer, self.negotiator, call.settings, call.local_participant, self._transport_lost
         )
+        bearer.transport.doubted = partial(self._doubted, bearer)
+
+    def _doubted(self, bearer: Carrier, ssrc: int, verifies: bool, text: str) -> None:
+        kind = AuthenticationRecovered if verifies else AuthenticationFailed
+        stream = self._media.arriving(bearer.lines[0].medium)
+        self._call.post(kind, stream=stream, ssrc=ssrc, text=text)
 
     async def stop_connecting(self) -> None:
         """End the attempt to connect, unless it is what asks for that."""

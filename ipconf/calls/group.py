@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..engine.rtcp_timing import MIN_INTERVAL_S
-from ..errors import NegotiationError
+from ..errors import NegotiationError, TransportError
 from ..model import CallSettings, LoopbackMode
 from ..transports.base import GroupTransport, Loss
 from ..transports.group_lines import GroupLine, agree_on_description
 from ..transports.negotiation import Agreed, Formats, Refused
+from ..transports.plain import PlainTransport
 from ..transports.udp import UdpTransport
 from .agreement import SessionTerms
 from .sections import fresh_ssrcs
@@ -40,9 +41,16 @@ class GroupBearer:
 
     async def open(self) -> None:
         """Be where the description says; TransportError or NegotiationError if that cannot be."""
-        transport, place = self.transport, self.line.place
+        transport, place, crypto = self.transport, self.line.place, self.line.crypto
+        if crypto is not None:
+            if not isinstance(transport, PlainTransport):
+                raise TransportError(
+                    "the line is encrypted, which the transport of this provider is not made for"
+                )
+            transport.secure(crypto, crypto, shared=True)
         await transport.open()
         if isinstance(transport, UdpTransport):
+            transport.expect({f.payload_type for f in self.line.agreed.receive})
             host = str(place.group)
             transport.connect_to((host, place.port), (host, place.rtcp_port))
 
@@ -145,4 +153,5 @@ class Group:
 
 def _unicast(line: GroupLine, settings: CallSettings) -> UdpTransport:
     mux = line.place.port == line.place.rtcp_port
-    return UdpTransport(str(settings.rtp_address), settings.port_range, mux=mux)
+    host, ports = str(settings.rtp_address), settings.port_range
+    return UdpTransport(host, ports, mux=mux, symmetric=settings.symmetric_rtp)

@@ -62,6 +62,10 @@ class CallMedia:
         """All streams, sent ones first."""
         return (*self._capture.values(), *self._further, *self._render.values())
 
+    def arriving(self, medium: MediaType) -> RenderStream:
+        """The stream of that medium that arrives."""
+        return self._render[medium]
+
     def allot(self, negotiator: Agreement) -> Allotment:
         """Find out which stream has which of the sections that were agreed on."""
         lines = [line for bearer in negotiator.bearers for line in bearer.lines]
@@ -88,6 +92,7 @@ class CallMedia:
         channel = Channel(
             bearer.transport, session, self._roster, render, capture, settings.max_packets_per_s
         )
+        channel.begin_low()
         bearer.transport.closed = partial(lost, channel)
         if not self._channels:
             self._last_stats = None

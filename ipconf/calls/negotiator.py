@@ -21,6 +21,7 @@ from ..transports.base import PlainLine, WebRtcLine
 from ..transports.bundling import bundle_of, transport_line
 from ..transports.content import contents_of
 from ..transports.description import MediaLine, write_description
+from ..transports.line_keys import cryptos_of, keys_of_answer, keys_of_offer
 from ..transports.negotiation import (
     Agreed,
     Refused,
@@ -108,7 +109,7 @@ class Negotiator:
             if not self._offered or not self._bundles:
                 self._offered.append(await self._bearers.open())
             line = self._lines.offer(index)
-            lines.append((line, self._offered[-1].transport.describe(role)))
+            lines.append((line, self._offered[-1].describe(role)))
         bundles = [self._lines.mids] if self._bundles else []
         return write_description(
             lines, bundles, session_id=self._session_id, reduced_size=self._webrtc
@@ -119,6 +120,7 @@ class Negotiator:
         if not self._offered or self.bearers:
             raise InvalidStateError("there is no open offer that this could be the answer to")
         answer, contents = self._read(text)
+        indices = range(len(self._lines.mids))
         if not self._bundles:
             answer.group.clear()  # aiortc, for one, names a bundle that was not offered
         lines = agree_on_answer(
@@ -128,12 +130,13 @@ class Negotiator:
             webrtc=self._webrtc,
             video_sections=self._settings.video_sections,
             contents=contents,
+            keys=keys_of_answer(cryptos_of(text), [self._bearer_of(i).keys for i in indices]),
         )
         for line in lines:
             if isinstance(line, Refused):
                 self.refused.append(line)
                 continue
-            bearer = self._offered[min(line.index, len(self._offered) - 1)]
+            bearer = self._bearer_of(line.index)
             if bearer.lines and bearer.remote is not line.transport:
                 reason = "the far end does not bundle; offer it a transport each (bundle=False)"
                 self.refused.append(Refused(line.index, line.medium, reason))
@@ -142,6 +145,10 @@ class Negotiator:
             remote_dtls = line.transport.dtls
             bearer.role = offer_role(remote_dtls.role if remote_dtls else "")
         self._check_agreed()
+
+    def _bearer_of(self, index: int) -> Bearer:
+        """What we have offered for that line."""
+        return self._offered[min(index, len(self._offered) - 1)]
 
     # -- answering
 
@@ -155,6 +162,7 @@ class Negotiator:
             video_sections=self._settings.video_sections,
             contents=contents,
             simulcasts=simulcasts_of(text, self._settings.video_layers),
+            keys=keys_of_offer(cryptos_of(text), required=self._settings.srtp == "sdes"),
         )
         agreed = [line for line in lines if isinstance(line, Agreed)]
         self._lines.slides = slides_answered(agreed, self._further)
@@ -174,7 +182,7 @@ class Negotiator:
             if own is None or ride is None:
                 written.append(media)
                 continue
-            written.append((own, ride.transport.describe(ride.role)))
+            written.append((own, ride.describe(ride.role)))
             riding.setdefault(ride, set()).add(media.rtp.muxId)
         bundles = [bundle_of(offer, mids) for mids in riding.values()]
         return write_description(
