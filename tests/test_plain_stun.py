@@ -19,7 +19,7 @@ V4, V6 = ("198.51.100.7", 61_000), ("2001:db8::7", 61_000)
 
 def request(**attributes: object) -> bytes:
     """A binding request (RFC 5389)."""
-    message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+    message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, bytes(range(12)))
     message.attributes.update({k.replace("_", "-"): v for k, v in attributes.items()})
     return bytes(message)
 
