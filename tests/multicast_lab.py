@@ -9,9 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
@@ -19,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from peers import LOCALHOST, eventually
+from peers import LOCALHOST
 from transport_lab import End, free_ports
 
 from ipconf import CallSettings
@@ -97,18 +95,6 @@ def sound_and_pictures() -> ConferenceDescription:
     """A conference with both."""
     port = free_ports(4)
     return conference(Media.audio(port), Media.video(port + 2))
-
-
-async def ended(process: Process) -> int:
-    """The exit code of a process that is to end, once nothing waits for it any more."""
-    code = await process.wait()
-
-    def is_over() -> bool:
-        waiting = sum("waitpid" in thread.name for thread in threading.enumerate())
-        return waiting <= len(CHILDREN.read_text().split())
-
-    await eventually(is_over)
-    return code
 
 
 def can_be_alone() -> bool:

@@ -42,6 +42,7 @@ def scenario(
         def run(*args: Any, **kwargs: Any) -> None:
             threads, sockets = _threads(), open_sockets()
             asyncio.run(_bounded(test(*args, **kwargs), limit_s))
+            _let_waiters_end()
             left = _threads() - threads  # one of an earlier test may have ended meanwhile
             assert not left, f"threads are left: {left}"
             assert open_sockets() <= sockets, "sockets are left"
@@ -59,6 +60,13 @@ async def _bounded(test: Coroutine[Any, Any, None], limit_s: float) -> None:
     current = asyncio.current_task()
     await eventually(lambda: asyncio.all_tasks() == {current}, "no task is left", limit_s=1.0)
     assert not troubles, troubles
+
+
+def _let_waiters_end() -> None:
+    """asyncio's threads that waited for processes say so before they end; they do at once."""
+    for thread in threading.enumerate():
+        if "waitpid-" in thread.name:
+            thread.join(LIMIT_S)
 
 
 def _threads() -> set[str]:

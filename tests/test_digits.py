@@ -422,13 +422,14 @@ async def test_digits_of_a_leg_whose_silence_is_skimmed_come_at_once() -> None:
             stamp += 960
             send(agreed.send.payload_type, silence, stamp)
             await asyncio.sleep(TICK_S / 4)
-        await eventually(lambda: far.session.skimming.skimmers)
+        (voice,) = there["A"].leg.voices.values()
+        await eventually(lambda: far.session.skimming.skimmers and not voice.awake)
         pressed = there.conference.events(AttendeePressed)
         (event,) = (f for f in agreed.riding if f.name == "telephone-event")
         send(agreed.send.payload_type, silence, stamp + 960)
         send(event.payload_type, EventReport(3, False, 10, 960).pack(), stamp + 1920)
         assert (await asyncio.wait_for(anext(pressed), 0.2)).digit == "3"
-        assert not there["A"].leg.voices[next(iter(there["A"].leg.voices))].awake
+        assert not voice.awake
         pressed.close()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from call_ends import Ends, EventLog, provider
 from join_lab import visits
-from multicast_lab import HERE, conference, ended
+from multicast_lab import HERE, conference
 from peers import scenario
 from senses import AUDIO, RENDER
 from transport_lab import free_ports
@@ -61,7 +61,7 @@ async def gstreamer(mode: str, description: ConferenceDescription) -> AsyncItera
     finally:
         if process.returncode is None:
             process.kill()
-        await ended(process)
+        await process.wait()
 
 
 async def _said(process: Process) -> dict[str, Any]:

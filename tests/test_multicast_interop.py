@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from call_ends import Ends, EventLog, provider
-from multicast_lab import HERE, conference, ended, sound_and_pictures
+from multicast_lab import HERE, conference, sound_and_pictures
 from peers import eventually, scenario
 from transport_lab import free_ports
 
@@ -85,7 +85,7 @@ async def rtpbin(
     finally:
         if process.returncode is None:
             process.kill()
-        await ended(process)
+        await process.wait()
 
 
 @needs_gstreamer
@@ -190,7 +190,7 @@ async def test_a_group_in_which_ffmpeg_sends() -> None:
         assert came.participant is not None and came.participant.cname == "ff@here"
         left = await log.until(ParticipantLeft, limit_s=LIMIT_S)
         assert left.reason is GoneReason.BYE
-        assert await ended(process) == 0
+        assert await process.wait() == 0
 
 
 @needs_ffmpeg
@@ -208,5 +208,5 @@ async def test_ffmpeg_plays_a_group_by_its_description(tmp_path: Path) -> None:
         await call.join()
         process = await asyncio.create_subprocess_exec(*command)
         async with asyncio.timeout(LIMIT_S):
-            assert await ended(process) == 0
+            assert await process.wait() == 0
     assert heard.stat().st_size > 8000 * 2

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from call_ends import Ends, EventLog, provider
-from multicast_lab import HERE, conference, ended
+from multicast_lab import HERE, conference
 from peers import LOCALHOST, PLAIN, scenario
 from srtp_lab import crypto, encrypted
 from test_multicast_interop import SYSTEM_PYTHON, needs_ffmpeg, needs_gstreamer
@@ -44,7 +44,7 @@ async def running(*command: str) -> AsyncIterator[None]:
     finally:
         if process.returncode is None:
             process.kill()
-        await ended(process)
+        await process.wait()
 
 
 def sender(where: str, port: int, key: Crypto) -> list[str]:
@@ -127,7 +127,7 @@ async def test_ffmpeg_plays_what_we_send(suite: str, tmp_path: Path) -> None:
         await call.join()
         process = await asyncio.create_subprocess_exec(*command)
         async with asyncio.timeout(LIMIT_S):
-            assert await ended(process) == 0
+            assert await process.wait() == 0
     assert abs(_pitch(heard) - 880) < 15
 
 
@@ -177,7 +177,7 @@ async def test_gstreamer_plays_what_we_send(suite: str) -> None:
                 pass
     finally:
         process.kill()
-        await ended(process)
+        await process.wait()
 
 
 PHONE = """v=0
@@ -217,5 +217,5 @@ async def test_a_call_whose_far_end_is_ffmpeg(tmp_path: Path) -> None:
         local = call._media.channels[0].transport.local  # type: ignore[attr-defined]
         async with running(*sender(*local, key)), asyncio.timeout(LIMIT_S):
             await us.hears(HZ, dbov=-23.0)
-            assert await ended(process) == 0
+            assert await process.wait() == 0
     assert abs(_pitch(heard) - 880) < 15
