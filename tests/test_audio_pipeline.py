@@ -352,6 +352,17 @@ def test_a_pause_moves_the_timestamp_and_marks_the_next_packet():
     assert packet.marker
 
 
+@pytest.mark.parametrize(
+    ("timestamp", "begins"), [(5 * BLOCK, 5 * BLOCK), (BLOCK, 2 * BLOCK), (-BLOCK, 2 * BLOCK)]
+)
+def test_a_timestamp_is_reached_and_never_gone_back_to(timestamp, begins):
+    sender = AudioSender(OPUS, 32_000)
+    sender.push(tone(0.04))
+    assert sender.reach(timestamp) is (begins == timestamp)
+    (packet,) = sender.push(tone(0.02))
+    assert packet.timestamp == begins and packet.marker is (begins == timestamp)
+
+
 @pytest.mark.parametrize("format_", [OPUS, STEREO])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_sound_goes_through_at_its_loudness_whatever_the_channels(format_, channels):

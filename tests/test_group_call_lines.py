@@ -147,7 +147,7 @@ def test_who_alone_may_send() -> None:
     said = f"{line}a=source-filter: incl IN IP4 239.255.7.7 192.0.2.5 192.0.2.6\n"
     assert list(map(str, only(said).place.sources)) == ["192.0.2.5", "192.0.2.6"]
     assert only(f"a=source-filter: incl IN IP4 * 192.0.2.5\n{line}").place.sources
-    for other in ("incl IN IP4 239.1.1.1 192.0.2.5", "excl IN IP4 * 192.0.2.5", "incl", ""):
+    for other in ("incl IN IP4 239.1.1.1 192.0.2.5", "excl IN IP4 * 192.0.2.5"):
         assert only(f"{line}a=source-filter: {other}\n").place.sources == ()
     assert "are no addresses" in refusal(f"{line}a=source-filter: incl IN IP4 * example.com\n")
 
@@ -157,9 +157,55 @@ def test_who_may_not_send() -> None:
     said = f"{line}a=source-filter: excl IN IP4 239.255.7.7 192.0.2.5 192.0.2.6\n"
     assert list(map(str, only(said).place.excluded)) == ["192.0.2.5", "192.0.2.6"]
     assert only(f"a=source-filter: excl IN IP4 * 192.0.2.5\n{line}").place.excluded
-    for other in ("excl IN IP4 239.1.1.1 192.0.2.5", "incl IN IP4 * 192.0.2.5", "excl", ""):
+    for other in ("excl IN IP4 239.1.1.1 192.0.2.5", "incl IN IP4 * 192.0.2.5"):
         assert only(f"{line}a=source-filter: {other}\n").place.excluded == ()
     assert "are no addresses" in refusal(f"{line}a=source-filter: excl IN IP4 * example.com\n")
+
+
+@pytest.mark.parametrize("group", ["ff3e::8000:1", "FF3E::8000:1", "ff3e:0:0:0:0:0:8000:1"])
+@pytest.mark.parametrize("mode", ["incl", "INCL"])
+def test_filters_may_be_spelled_otherwise(group: str, mode: str) -> None:
+    said = f"a=source-filter: {mode} IN IP6 {group} 2001:DB8::5\n"
+    place = only(f"m=audio 5004 RTP/AVP 0\nc=IN IP6 {group}\n{said}").place
+    assert place.sources == (ip_address("2001:db8::5"),)
+
+
+def test_a_filter_of_the_line_goes_before_those_of_the_session() -> None:
+    session = "a=source-filter: incl IN IP4 * 192.0.2.5\na=source-filter: excl IN IP4 * 192.0.2.7\n"
+    line = "m=audio 5004 RTP/AVP 0\na=source-filter: incl IN IP4 * 192.0.2.6\n"
+    place = only(session + line).place
+    assert place.sources == (ip_address("192.0.2.6"),) and not place.excluded
+
+
+def test_who_may_send_and_may_not_does_not() -> None:
+    line = "m=audio 5004 RTP/AVP 0\na=source-filter: incl IN IP4 * 192.0.2.5 192.0.2.6\n"
+    place = only(f"{line}a=source-filter: excl IN * * 192.0.2.5 2001:db8::5\n").place
+    assert place.sources == (ip_address("192.0.2.6"),)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("", "has no mode, network, kind of address, group and senders"),
+        ("incl IN IP4 *", "has no mode, network, kind of address, group and senders"),
+        ("some IN IP4 * 192.0.2.5", "is of an unknown kind"),
+        ("incl ATM IP4 * 192.0.2.5", "is of an unknown kind"),
+        ("incl IN IP5 * 192.0.2.5", "is of an unknown kind"),
+        ("incl IN IP4 tea.example.com 192.0.2.5", "is for a name; write the address itself"),
+        ("incl IN * * 2001:db8::5", "can send to 239.255.7.7"),
+        ("incl IN IP4 * 192.0.2.5\na=source-filter: excl IN IP4 * 192.0.2.5", "all are excluded"),
+    ],
+)
+def test_a_filter_that_cannot_be_kept_refuses_the_line(said: str, reason: str) -> None:
+    line = "m=audio 5004 RTP/AVP 0\n"
+    assert reason in refusal(f"{line}a=source-filter: {said}\n")
+    assert reason in refusal(f"a=source-filter: {said}\n{line}")
+
+
+def test_filters_are_for_groups() -> None:
+    line = "m=audio 5004 RTP/AVP 0\nc=IN IP4 192.0.2.9\n"
+    reason = refusal(f"{line}a=source-filter: incl IN IP4 192.0.2.9 192.0.2.5\n")
+    assert reason == "a=source-filter is obeyed in groups only, and 192.0.2.9 is none"
 
 
 @pytest.mark.parametrize(

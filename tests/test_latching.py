@@ -18,7 +18,14 @@ from transport_lab import RTCP, End, Stranger, free_ports, rtp
 
 from ipconf import CallSettings, MediaServiceProvider
 from ipconf.engine.rtp_wire import compose_rtp
-from ipconf.transports.latching import MAX_CANDIDATES, MIN_RUN, QUIET_S, Latch
+from ipconf.transports.latching import (
+    MAX_CANDIDATES,
+    MAX_CANDIDATES_OF_HOST,
+    MIN_RUN,
+    QUIET_S,
+    TRIAL_S,
+    Latch,
+)
 from ipconf.transports.protection import Protection
 from ipconf.transports.shared_port import SharedPorts
 from ipconf.transports.udp import MAX_EARLY_DATAGRAMS, UdpTransport
@@ -32,12 +39,17 @@ ROUTER, ATTACKER = ("198.51.100.7", 61_000), ("203.0.113.9", 5004)
 class Judge:
     """A latch, with a clock and what it has told."""
 
-    def __init__(self, *, mux: bool = False, payload_types: tuple[int, ...] = (111,)) -> None:
-        self.now = 100.0
+    def __init__(
+        self,
+        *,
+        mux: bool = False,
+        payload_types: tuple[int, ...] = (111,),
+        rtcp: tuple[str, int] = PRIVATE_RTCP,
+    ) -> None:
+        self.now = 1.0
         self.targets: list[tuple[Any, Any]] = []
-        rtcp = PRIVATE if mux else PRIVATE_RTCP
         moved = lambda *to: self.targets.append(to)  # noqa: E731
-        self.latch = Latch(PRIVATE, rtcp, payload_types, moved)
+        self.latch = Latch(PRIVATE, PRIVATE if mux else rtcp, payload_types, moved)
 
     def hears(self, where: tuple[str, int], *numbers: int, ssrc: int = 1) -> list[bool]:
         """RTP with these numbers comes from there, 20 ms apart."""
@@ -116,6 +128,90 @@ def test_the_described_host_is_vouched_for() -> None:
     assert judge.hears(ATTACKER, 4) == [False]
 
 
+def test_later_the_described_host_waits_like_others() -> None:
+    """Whoever forges its address cannot end a call that goes on."""
+    judge = Judge()
+    judge.hears(ROUTER, 1, 2, 3)
+    judge.now += TRIAL_S
+    for number in range(3, 1000, 3):
+        assert judge.hears(ROUTER, *range(number + 1, number + 4)) == [True] * 3
+        assert judge.hears(PRIVATE, number, number + 1, number + 2, ssrc=9) == [False] * 3
+        assert not judge.reported(PRIVATE_RTCP)
+    assert len(judge.targets) == 1
+    judge.now += QUIET_S
+    assert judge.hears(PRIVATE, 1, 2, 3)[-1] and judge.targets[-1] == (PRIVATE, PRIVATE_RTCP)
+
+
+def test_who_only_listens_and_reports_keeps_the_call() -> None:
+    judge = Judge()
+    for number in range(0, 300, 3):
+        assert judge.reported(PRIVATE_RTCP)
+        judge.now += QUIET_S - 1
+        assert all(judge.hears(ATTACKER, number, number + 1, number + 2))
+    assert judge.latch.source is None and not judge.targets
+    judge.now += QUIET_S
+    judge.hears(ROUTER, 1, 2, 3)
+    assert judge.latch.source == ROUTER, "whoever reported is gone"
+
+
+def test_a_report_takes_the_call_back_from_who_was_quicker() -> None:
+    judge = Judge()
+    judge.hears(ATTACKER, 1, 2, 3)
+    judge.now += TRIAL_S - 1
+    assert judge.hears(ATTACKER, 4) == [True]
+    assert judge.reported(PRIVATE_RTCP) and judge.targets[-1] == (PRIVATE, PRIVATE_RTCP)
+    judge.hears(ATTACKER, *range(5, 50))
+    assert judge.latch.source is None and len(judge.targets) == 2
+
+
+def test_a_report_takes_the_call_back_from_who_is_silent() -> None:
+    judge = Judge()
+    judge.hears(ATTACKER, *range(1, 400))
+    assert not judge.reported(PRIVATE_RTCP)
+    judge.now += QUIET_S - 1
+    assert not judge.reported(PRIVATE_RTCP)
+    judge.now += 1
+    assert not any(judge.hears((ROUTER[0], 9), 1, 2, 3)), "the described host is there"
+    assert judge.reported(PRIVATE_RTCP) and judge.targets[-1] == (PRIVATE, PRIVATE_RTCP)
+
+
+def test_whatever_comes_from_a_host_says_that_it_is_there() -> None:
+    """Also RTP from another port, and reports from more than one."""
+    judge = Judge()
+    judge.hears(ROUTER, 1, 2, 3)
+    for number in range(20):
+        judge.now += QUIET_S / 2
+        if number % 2:
+            assert judge.reported((ROUTER[0], 61_007)) and judge.reported((ROUTER[0], 61_009))
+        else:
+            assert judge.hears((ROUTER[0], 62_000), 5 * number) == [True]
+        judge.now += QUIET_S / 2 - 1
+        assert not any(judge.hears(ATTACKER, 1, 2, 3))
+
+
+def test_reports_from_another_port_of_its_host_are_a_sign_of_life_each() -> None:
+    judge = Judge()
+    judge.hears(ROUTER, 1, 2, 3)
+    judge.reported((ROUTER[0], 61_007))
+    judge.now += QUIET_S - 1
+    assert judge.reported((ROUTER[0], 61_009))
+    judge.now += 2
+    assert not any(judge.hears(ATTACKER, 1, 2, 3))
+
+
+def test_reports_of_another_host_that_was_described() -> None:
+    """RFC 3605: a=rtcp may name one, and ours go there."""
+    there = ("192.168.1.30", 7001)
+    judge = Judge(rtcp=there)
+    judge.hears(PRIVATE, 1, 2, 3)
+    assert judge.reported(there) and judge.targets == [(PRIVATE, there)]
+    assert not judge.reported((ATTACKER[0], 7001))
+    judge.now += QUIET_S - 1
+    assert judge.reported(there)
+    judge.now += QUIET_S - 1
+    assert not any(judge.hears(ATTACKER, 1, 2, 3)) and judge.latch.source == PRIVATE
+
+
 def test_after_some_silence_it_may_be_elsewhere() -> None:
     judge = Judge()
     judge.hears(ROUTER, 1, 2, 3)
@@ -187,6 +283,29 @@ def test_candidates_are_bounded() -> None:
         judge.hears((f"203.0.113.{rng.randrange(250)}", 5004), rng.randrange(1 << 16))
     assert len(judge.latch._candidates) <= MAX_CANDIDATES
     assert judge.hears(ROUTER, 1, 2, 3)[-1] and judge.latch.source == ROUTER
+
+
+@pytest.mark.parametrize("hosts", [1, 3])
+def test_made_up_ssrcs_crowd_out_nobody(hosts: int) -> None:
+    judge, rng = Judge(), random.Random(2)
+    for number in range(MIN_RUN):
+        assert judge.latch.source is None
+        for packet in range(10 * hosts):
+            where = (f"203.0.113.{packet % hosts}", rng.randrange(1 << 16))
+            judge.hears(where, rng.randrange(1 << 16), ssrc=rng.randrange(1 << 32))
+        judge.hears(ROUTER, number)
+    assert judge.latch.source == ROUTER
+
+
+def test_of_candidates_the_shortest_run_goes_first() -> None:
+    judge = Judge()
+    judge.hears(ROUTER, 1, 2)
+    for host in range(5 * MAX_CANDIDATES):
+        judge.hears((f"203.0.113.{host}", 5004), 7)
+    for ssrc in range(5 * MAX_CANDIDATES_OF_HOST):
+        judge.hears(ROUTER, 7, ssrc=2 + ssrc)
+    judge.hears(ROUTER, 3)
+    assert judge.latch.source == ROUTER
 
 
 @pytest.mark.parametrize("junk", [b"\x80\x6f", b"\x80" * 11, b"\x80\xc8"])
@@ -335,9 +454,9 @@ async def test_what_comes_before_we_are_connected_waits_a_moment() -> None:
     assert transport.local is not None and transport.local_rtcp is not None
     with Stranger() as phone, Stranger() as phone_rtcp:
         phone_rtcp.send(transport.local_rtcp, RTCP)
-        await eventually(lambda: transport._early)
+        await eventually(lambda: transport._early_reports)
         phone.send(transport.local, rtp(1), rtp(2))
-        await eventually(lambda: len(transport._early) == 3)
+        await eventually(lambda: len(transport._early) == 2)
         assert not transport.counters.received
         transport.connect_to(phone.address, phone_rtcp.address)
         end = End(transport)
@@ -359,6 +478,52 @@ async def test_of_what_comes_too_early_a_little_is_kept() -> None:
         transport.connect_to(phone.address, phone.address)
         end = End(transport)
         await end.receives(*map(rtp, range(count - MAX_EARLY_DATAGRAMS, count)))
+        assert transport.counters.early == count - MAX_EARLY_DATAGRAMS
+    await transport.close()
+
+
+@pytest.mark.parametrize("mux", [True, False])
+@scenario()
+async def test_media_that_come_too_early_leave_room_for_the_report(mux: bool) -> None:
+    transport = UdpTransport(LOCALHOST, mux=mux)
+    await transport.open()
+    assert transport.local is not None and transport.local_rtcp is not None
+    with Stranger() as phone:
+        phone.send(transport.local_rtcp, RTCP)
+        phone.send(transport.local, *map(rtp, range(3 * MAX_EARLY_DATAGRAMS)))
+        await eventually(lambda: transport.counters.early == 2 * MAX_EARLY_DATAGRAMS)
+        transport.connect_to(phone.address, phone.address)
+        end = End(transport)
+        assert await end.arrived.get() == RTCP
+    await transport.close()
+
+
+@scenario()
+async def test_who_sends_before_we_are_described_is_heard_and_not_followed() -> None:
+    transport = UdpTransport(LOCALHOST, symmetric=True)
+    transport.expect({111})
+    await transport.open()
+    assert transport.local is not None
+    with Phone("127.0.0.2") as stranger, Phone("127.0.0.3") as phone:
+        stranger.send(transport.local, *map(rtp, range(MIN_RUN)))
+        await eventually(lambda: len(transport._early) == MIN_RUN)
+        transport.connect_to(("127.0.0.9", 5004), ("", 5005))
+        end = End(transport)
+        await end.receives(*map(rtp, range(MIN_RUN)))
+        assert transport._latch is not None and transport._latch.source is None
+        phone.send(transport.local, *map(rtp, range(MIN_RUN)))
+        await end.receives(*map(rtp, range(MIN_RUN)))
+        assert transport._remote == phone.address
+    await transport.close()
+
+
+@scenario()
+async def test_nobody_is_looked_for_who_sends_nothing() -> None:
+    transport = UdpTransport(LOCALHOST, symmetric=True)
+    transport.expect(set())
+    await transport.open()
+    transport.connect_to(("127.0.0.9", 5004), ("", 5005))
+    assert transport._latch is None
     await transport.close()
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import pytest
 from sdp_lab import NOW, SEMINAR, tea
 
+from ipconf.codecs.registry import TELEPHONE_EVENTS
 from ipconf.errors import ConfigurationError, NoItemError
 from ipconf.sdp import (
     Bandwidth,
     ConferenceDescription,
     Connection,
+    Key,
     Media,
     Timing,
     parse_description,
     write_description,
 )
+from ipconf.sdp.keys import AES_80, GCM_256, read_crypto
 
 
 def test_a_new_description_has_defaults() -> None:
@@ -25,8 +28,12 @@ def test_a_new_description_has_defaults() -> None:
         "s=Tea",
         "c=IN IP4 239.255.7.7/1",
         "t=3724394400 3724396200",
-        "m=audio 5004 RTP/AVP 111 0",
+        "m=audio 5004 RTP/AVP 111 0 110 101",
         "a=rtpmap:111 opus/48000/2",
+        "a=rtpmap:110 telephone-event/48000",
+        "a=fmtp:110 0-16",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-16",
         "m=video 5006 RTP/AVP 96",
         "a=rtpmap:96 VP8/90000",
     ]
@@ -77,6 +84,37 @@ def test_attributes_come_and_go_in_order() -> None:
     assert names == ["rtpmap", "rtpmap", "ptime", "sendrecv", "maxptime"]
     with pytest.raises(NoItemError, match="a=fmtp"):
         sound.without_attribute("fmtp")
+
+
+def test_sound_takes_digits_as_calls_offer_them() -> None:
+    assert Media.audio().payload_formats[2:] == TELEPHONE_EVENTS
+
+
+def test_a_key_is_made_and_another_one_the_next_time() -> None:
+    old = tea(key=Key(method="prompt")).add_media(Media.video().replace(protocol="RTP/AVPF"))
+    old = old.add_media(Media(medium="application", port=5010, formats=("wb",), protocol="udp"))
+    new = old.with_key()
+    assert (old.is_encrypted, old.media[0].protocol) == (True, "RTP/AVP")
+    assert [m.protocol for m in new.media] == ["RTP/SAVP", "RTP/SAVPF", "udp"]
+    assert (new.key, new.is_encrypted) == (None, True)
+    assert new.origin.session_version == old.origin.session_version + 1
+    assert parse_description(write_description(new)) == new
+    keys = [read_crypto(m.value("crypto")) for m in (*new.media[:2], *new.with_key().media[:2])]
+    assert {(c.tag, c.suite, len(c.key)) for c in keys} == {(1, AES_80, 30)}
+    assert len({c.key for c in keys}) == 4
+    assert len(new.with_key().media[0].values("crypto")) == 1, "a new key in place of the old one"
+    gcm = read_crypto(Media.audio().with_key(GCM_256).value("crypto"))
+    assert (gcm.suite, len(gcm.key)) == (GCM_256, 44)
+
+
+def test_what_takes_no_key() -> None:
+    with pytest.raises(ConfigurationError, match="unknown suite; give AEAD_AES_256_GCM"):
+        Media.audio().with_key("ROT13")
+    over_udp = Media(medium="application", port=5010, formats=("wb",), protocol="udp")
+    with pytest.raises(ConfigurationError, match="udp takes no key; RTP/AVP, RTP/AVPF do"):
+        over_udp.with_key()
+    with pytest.raises(ConfigurationError, match="no medium of RTP"):
+        tea(media=(over_udp,)).with_key()
 
 
 def test_units_of_bandwidth() -> None:

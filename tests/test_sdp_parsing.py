@@ -90,6 +90,8 @@ def test_who_alone_may_send() -> None:
     )
     media = parse_description(text + filters + "a=source-filter\na=source-filter:incl\n").media[0]
     assert media.sources == ("192.0.2.7", "192.0.2.8")
+    media = parse_description(f"{text}a=source-filter: INCL IN IP4 * 192.0.2.9\n").media[0]
+    assert media.sources == ("192.0.2.9",)
 
 
 def test_lines_may_end_in_lf_and_stand_in_another_order() -> None:

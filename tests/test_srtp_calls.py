@@ -6,21 +6,22 @@ import asyncio
 import re
 
 import pytest
-from call_ends import Ends, EventLog, loopback
+from call_ends import Ends, EventLog, loopback, provider
 from offers import AUDIO, TELEPHONE, negotiator
 from peers import LOCALHOST, PLAIN, eventually, scenario, together
 from senses import BLUE, GREEN, RED, YELLOW
 from srtp_lab import crypto
-from transport_lab import RTCP, End, described, rtp
+from transport_lab import RTCP, End, Stranger, described, rtp
 
-from ipconf import CallSettings
+from ipconf import CallSettings, CallState, MediaType
 from ipconf.calls.negotiator import Negotiator
 from ipconf.errors import ConfigurationError, NegotiationError
-from ipconf.events import AuthenticationFailed
+from ipconf.events import AuthenticationFailed, CallStateChanged
 from ipconf.sdp.keys import AES_32, AES_80, GCM_256, KEY_BYTES, Crypto, read_crypto
 from ipconf.transports.line_keys import MAX_CRYPTO_LINES, cryptos_of
-from ipconf.transports.srtp import suites
+from ipconf.transports.srtp import keyed, suites
 from ipconf.transports.udp import UdpTransport
+from ipconf.tsp_data import Description
 
 PHONE = """v=0
 o=- 1 1 IN IP4 127.0.0.1
@@ -144,6 +145,13 @@ def test_an_answer_without_a_key_that_was_offered(keys: tuple[str, ...], reason:
     assert reason in str(failure.value)
 
 
+def test_an_answer_that_repeats_a_key_of_ours() -> None:
+    us, offer = _offer()
+    for value in cryptos_of(offer)[0]:
+        with pytest.raises(NegotiationError, match="it answers with our own key"):
+            us.accept_answer(_as_answer(offer, value))
+
+
 def test_an_answer_with_a_key_that_nobody_offered() -> None:
     us = negotiator(AUDIO, transport="rtp")
     offer = asyncio.run(us.offer())
@@ -217,6 +225,34 @@ async def test_who_says_another_key_than_theirs_is_told_and_not_heard() -> None:
         failed = await log.until(AuthenticationFailed)
         assert failed.ssrc == 0x7777 and failed.stream.media_type is AUDIO
         await eventually(lambda: len(log.of(AuthenticationFailed)) == 1)
+
+
+@scenario()
+async def test_a_telephone_that_keeps_its_key_is_heard_after_a_hold() -> None:
+    """Its numbers have begun anew, which no packet says (RFC 4568 section 7.1.4)."""
+    key, number = crypto(seed=9), 65_520
+    sealing = keyed(key, outbound=True)
+    async with provider("Us", PLAIN) as msp:
+        call = msp.create_call({MediaType.AUDIO})
+        log = EventLog(call)
+        with Stranger() as far:
+            for version, direction in enumerate(("sendrecv", "sendonly", "sendrecv"), start=1):
+                text = phone("RTP/SAVP", key.to_value()).replace("18000", str(far.address[1]))
+                text = text.replace("o=- 1 1", f"o=- 1 {version}") + f"a={direction}\n"
+                call.receive_tsp_data(Description(type="offer", sdp=text))
+                connected = (CallStateChanged, lambda e: e.state is CallState.CONNECTED)
+                await log.until(*connected)
+                transport = call._media.channels[0].transport
+                assert isinstance(transport, UdpTransport) and transport.local is not None
+                for _ in range(30):
+                    sealed = sealing.protect(rtp(number & 0xFFFF))
+                    assert sealed is not None
+                    far.send(transport.local, sealed)
+                    number += 1
+                counters = transport.counters
+                await eventually(lambda c=counters: c.received + c.unauthenticated == 30)
+                assert not counters.unauthenticated
+        assert not log.of(AuthenticationFailed)
 
 
 def test_a_telephone_that_offers_a_key_gets_one_for_its_sound() -> None:

@@ -22,9 +22,9 @@ from ipconf.events import AuthenticationFailed, AuthenticationRecovered
 from ipconf.join.run import Visit, take_part
 from ipconf.sdp import Connection
 from ipconf.sdp.keys import KEY_BYTES
+from ipconf.transports.doubts import FAILED
 from ipconf.transports.group_sockets import GroupPlace
 from ipconf.transports.multicast import MulticastTransport
-from ipconf.transports.protection import FAILED
 
 
 @asynccontextmanager

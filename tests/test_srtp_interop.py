@@ -23,8 +23,8 @@ from ipconf import MediaType
 from ipconf.events import AuthenticationFailed, NewParticipant, TspData
 from ipconf.sdp import Connection, Media, write_description
 from ipconf.sdp.keys import AES_32, AES_80, GCM_128, Crypto, read_crypto
+from ipconf.transports.doubts import REPORTS
 from ipconf.transports.line_keys import cryptos_of
-from ipconf.transports.protection import REPORTS
 from ipconf.tsp_data import Description
 
 LIMIT_S = 25.0

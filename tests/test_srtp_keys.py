@@ -22,15 +22,14 @@ from ipconf.sdp.keys import (
     first_usable,
     read_crypto,
 )
-from ipconf.transports import protection
-from ipconf.transports.protection import (
+from ipconf.transports.doubts import (
     FAILED,
     MAX_DOUBTED,
     MAX_TOLD,
     TOLD_PERIOD_S,
-    USED_UP,
     VERIFIED_S,
 )
+from ipconf.transports.protection import USED_UP
 from ipconf.transports.srtp import keyed, suites
 from ipconf.tsp_data import Description
 
@@ -234,19 +233,11 @@ def test_a_flood_of_forgeries_is_told_of_rarely_and_costs_no_memory() -> None:
         for number in range(4):
             near.protection.open(bad.seal(rtp(number, ssrc=ssrc)), ssrc / 100, HERE)
     assert len(near.told) == MAX_TOLD
-    assert len(near.protection._doubts) <= MAX_DOUBTED and not near.protection._heard
+    assert len(near.protection._doubts.by_ssrc) <= MAX_DOUBTED
+    assert not near.protection._into.sources
     for number in range(4):
         near.protection.open(bad.seal(rtp(number, ssrc=9999)), 5 + TOLD_PERIOD_S, HERE)
     assert near.told[-1][0] == 9999
-
-
-def test_sources_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has the key can make up any number of them, and each takes memory of libsrtp's."""
-    monkeypatch.setattr(protection, "MAX_STREAMS", 3)
-    near, far = Member(), Member()
-    opened = [near.protection.open(far.seal(rtp(1, ssrc=s)), 0.0, HERE) for s in range(1, 6)]
-    assert [plain is not None for plain in opened] == [True] * 3 + [False] * 2
-    assert near.protection.open(far.seal(rtp(2, ssrc=1)), 0.0, HERE) == rtp(2, ssrc=1)
 
 
 def test_a_report_that_seems_not_to_be_encrypted_fails_as_well() -> None:
@@ -263,48 +254,6 @@ def test_whatever_arrives_is_harmless(junk: bytes) -> None:
     near = Member().protection
     for _ in range(9):
         assert near.open(junk, 0.0, HERE) is None
-
-
-# -- a key that all have
-
-
-def test_nothing_is_sent_under_an_ssrc_that_somebody_else_has() -> None:
-    """Two packets under one key and number would give away what is in them."""
-    us, other = Member(), Member()
-    for number in range(100, 110):
-        assert us.protection.protect(rtp(number))
-    assert us.protection.open(other.seal(rtp(30_000)), 0.0, HERE) == rtp(30_000)
-    assert us.protection.protect(rtp(110)) is None and us.protection.protect(RTCP) is None
-    assert us.protection.protect(rtp(110, ssrc=0x9999)) is not None
-
-
-def test_a_repetition_of_what_we_have_sent_silences_nobody() -> None:
-    """Anybody can send again what they have heard of us."""
-    us = Member()
-    sent = [us.protection.protect(rtp(number)) for number in range(65_500, 65_600)]
-    for packet in sent[:10]:
-        assert packet is not None
-        us.protection.open(packet, 0.0, HERE)
-    assert us.protection.protect(rtp(65_600)) is not None
-
-
-def test_with_a_key_of_each_nobody_needs_to_care() -> None:
-    us, far = Member(shared=False), Member()
-    us.protection.protect(rtp(1))
-    assert us.protection.open(far.seal(rtp(30_000)), 0.0, HERE)
-    assert us.protection.protect(rtp(2)) is not None
-
-
-def test_our_own_packets_that_come_back_are_opened_apart() -> None:
-    """So that somebody else under our SSRC is understood, too."""
-    us, other = Member(), Member()
-    us.protection.own = HERE
-    for number in range(60_000, 60_005):
-        packet = us.protection.protect(rtp(number))
-        assert packet is not None and us.protection.open(packet, 0.0, HERE) == rtp(number)
-    there = ("127.0.0.2", 5004)
-    assert us.protection.open(other.seal(rtp(7)), 0.0, there) == rtp(7)
-    assert us.protection.protect(rtp(60_005)) is None and not us.told
 
 
 def test_keyed_takes_any_source() -> None:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..errors import TransportError
+from ..errors import NegotiationError, TransportError
 from ..model import CallSettings
-from ..sdp.keys import Crypto
+from ..sdp.keys import Crypto, new_crypto
 from ..transports.base import Loss, PlainLine, SignalledTransport, WebRtcLine
-from ..transports.line_keys import fresh, fresh_for_offer
-from ..transports.negotiation import Agreed
+from ..transports.inbound import LineMemory
+from ..transports.line_keys import fresh_for_offer
+from ..transports.negotiation import Agreed, Refused
 from ..transports.plain import PlainTransport
 from ..transports.roles import answer_role
 from ..transports.udp import UdpTransport
@@ -34,12 +35,21 @@ class Bearer:
     keys: tuple[Crypto, ...] = ()
     """Those of ours that the far end is told; with one of them we encrypt what plain RTP sends."""
 
+    def take(self, line: Agreed) -> Agreed | Refused:
+        """Carry that line, too, unless its transport cannot be reached from here."""
+        try:
+            self.transport.check(line.transport)
+        except NegotiationError as exc:
+            return Refused(line.index, line.medium, str(exc))
+        self.lines.append(line)
+        return line
+
     def describe(self, role: str) -> WebRtcLine | PlainLine:
         """What the far end must know of it."""
         line = self.transport.describe(role)
         return replace(line, crypto=self.keys) if isinstance(line, PlainLine) else line
 
-    def secure(self) -> None:
+    def secure(self, memory: LineMemory) -> None:
         """Encrypt as was agreed on; TransportError where the transport is not made for that."""
         theirs = self.lines[0].crypto
         if theirs is None:
@@ -49,7 +59,8 @@ class Bearer:
                 "keys were agreed on (a=crypto), which this provider's transport is not made for"
             )
         ours = next(key for key in self.keys if key.tag == theirs.tag)
-        self.transport.secure(ours, theirs)
+        into = memory.of(self.lines[0].index, theirs)
+        self.transport.secure(ours, theirs, into=into)
 
     @property
     def remote(self) -> MediaDescription:
@@ -65,8 +76,12 @@ class Bearer:
 class Bearers:
     """Every transport that one negotiation has opened."""
 
-    def __init__(self, settings: CallSettings, make: TransportFactory) -> None:
+    def __init__(
+        self, settings: CallSettings, make: TransportFactory, memory: LineMemory | None = None
+    ) -> None:
+        """`memory` is what opened the lines in negotiations before."""
         self._settings = settings
+        self._memory = LineMemory() if memory is None else memory
         self._make = make
         self._opened: list[Bearer] = []
 
@@ -85,7 +100,7 @@ class Bearers:
         if answered is None and self._settings.srtp == "sdes":
             bearer.keys = fresh_for_offer()
         elif answered is not None and answered.crypto is not None:
-            bearer.keys = (fresh(answered.crypto.suite, answered.crypto.tag),)
+            bearer.keys = (new_crypto(answered.crypto.suite, answered.crypto.tag),)
         if answered is not None and answered.transport.dtls is not None:
             bearer.role = answer_role(answered.transport.dtls.role, self._settings.dtls_role)
         self._opened.append(bearer)
@@ -117,9 +132,10 @@ class Bearers:
     async def _connect(
         self, bearer: Bearer, connected: Callable[[Bearer], None], offered: bool
     ) -> None:
-        bearer.secure()
+        bearer.secure(self._memory)
         if isinstance(bearer.transport, UdpTransport):
-            bearer.transport.expect({f.payload_type for a in bearer.lines for f in a.receive})
+            arriving = [line for line in bearer.lines if line.receives]
+            bearer.transport.expect({f.payload_type for line in arriving for f in line.receive})
         await bearer.transport.connect(bearer.remote, offered=offered, role=bearer.role)
         connected(bearer)
 

@@ -171,12 +171,13 @@ class Connection:
         vanished = reason is GoneReason.TIMEOUT
         cause = Cause.MEDIA_TIMEOUT if vanished else Cause.REMOTE_REQUEST
         if vanished:  # who closed the connection knows, and may be calling again already
-            self._call.tell_tsp(Disconnect(reason="the far end vanished"))
+            text = str(channel.transport.error or "the far end vanished")
+            self._call.tell_tsp(Disconnect(reason=text))
         self.spawn(self._end_with(channel, cause))
 
     async def _end_with(self, channel: Channel, cause: Cause) -> None:
         if channel in self._media.channels:
-            await self.hang_up("", cause, None)
+            await self.hang_up("", cause, channel.transport.error)
 
     async def finish(self) -> None:
         """Return when nothing is running any more."""

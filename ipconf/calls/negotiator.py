@@ -21,6 +21,7 @@ from ..transports.base import PlainLine, WebRtcLine
 from ..transports.bundling import bundle_of, transport_line
 from ..transports.content import contents_of
 from ..transports.description import MediaLine, write_description
+from ..transports.inbound import LineMemory
 from ..transports.line_keys import cryptos_of, keys_of_answer, keys_of_offer
 from ..transports.negotiation import (
     Agreed,
@@ -52,14 +53,17 @@ class Negotiator:
         make: TransportFactory,
         cname: str,
         further: int = 0,
+        memory: LineMemory | None = None,
     ) -> None:
-        """`further` is how many capture streams of video there are besides the first."""
+        """`further` is how many capture streams of video there are besides the first; `memory`,
+        what SRTP has known of the lines so far.
+        """
         self._lines = OurLines(formats, settings, cname, further)
         self._further = further
         self._settings = settings
         self._webrtc = settings.transport == "webrtc"
         self._bundles = settings.bundle and self._webrtc
-        self._bearers = Bearers(settings, make)
+        self._bearers = Bearers(settings, make, memory)
         self._offered: list[Bearer] = []
         self._early_candidates: list[tuple[str, str | None]] = []
         self._session_id = secrets.randbits(62)
@@ -141,7 +145,10 @@ class Negotiator:
                 reason = "the far end does not bundle; offer it a transport each (bundle=False)"
                 self.refused.append(Refused(line.index, line.medium, reason))
                 continue
-            bearer.lines.append(line)
+            taken = bearer.take(line)
+            if isinstance(taken, Refused):
+                self.refused.append(taken)
+                continue
             remote_dtls = line.transport.dtls
             bearer.role = offer_role(remote_dtls.role if remote_dtls else "")
         self._check_agreed()
@@ -164,15 +171,14 @@ class Negotiator:
             simulcasts=simulcasts_of(text, self._settings.video_layers),
             keys=keys_of_offer(cryptos_of(text), required=self._settings.srtp == "sdes"),
         )
+        for index, line in enumerate(lines):
+            if isinstance(line, Agreed):
+                bearer = self._bearers.to(line.transport) or await self._bearers.open(line)
+                lines[index] = bearer.take(line)
+        self.refused += [line for line in lines if isinstance(line, Refused)]
+        self._check_agreed()
         agreed = [line for line in lines if isinstance(line, Agreed)]
         self._lines.slides = slides_answered(agreed, self._further)
-        for line in lines:
-            if isinstance(line, Refused):
-                self.refused.append(line)
-            else:
-                bearer = self._bearers.to(line.transport) or await self._bearers.open(line)
-                bearer.lines.append(line)
-        self._check_agreed()
         written: list[tuple[MediaLine, WebRtcLine | PlainLine] | MediaDescription] = []
         riding: dict[Bearer, set[str]] = {}
         for line in lines:

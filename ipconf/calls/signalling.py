@@ -22,6 +22,7 @@ from ..errors import (
 )
 from ..model import CallSettings, CallState, Cause
 from ..transports.base import SignalledTransport
+from ..transports.inbound import LineMemory
 from ..tsp_data import Candidate, Connect, Description, Disconnect, TspMessage
 from .connection import Connection, ConnectionOwner, end_task
 from .group import Group
@@ -53,6 +54,7 @@ class Signalling:
         self._make_transport = make_transport
         self._inbox: deque[TspMessage] = deque()
         self._reader: asyncio.Task[None] | None = None
+        self._memory = LineMemory()
 
     # -- messages
 
@@ -166,7 +168,9 @@ class Signalling:
         call = self._call
         make = partial(self._make_transport, call.settings)
         cname = call.local_participant.identity
-        return Negotiator(self._formats(), call.settings, make, cname, call.further_streams)
+        return Negotiator(
+            self._formats(), call.settings, make, cname, call.further_streams, self._memory
+        )
 
     def _formats(self) -> Formats:
         call = self._call

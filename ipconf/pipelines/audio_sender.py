@@ -178,6 +178,18 @@ class AudioSender:
         self._timestamp = (self._timestamp + ticks) & _TIMESTAMP_MASK
         self._marker = True
 
+    def reach(self, timestamp: int) -> bool:
+        """Go on at that RTP timestamp, unless the next one is that or later: whether it was not.
+
+        What waits for the rest of its packet is lost with it.
+        """
+        if not 0 < (timestamp - self.next_timestamp) & _TIMESTAMP_MASK < 1 << 31:
+            return False
+        self._waiting = self._waiting[:0]
+        self._timestamp = timestamp & _TIMESTAMP_MASK
+        self._marker = True
+        return True
+
     def _encode(
         self, block: NDArray[np.int16], begins: int, level: int | None = None
     ) -> EncodedAudio | None:

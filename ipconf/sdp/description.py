@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from ..errors import ConfigurationError
 from .fields import Connection, FilledText, Origin
+from .keys import AES_80
 from .media import Described, Media
 from .times import Timing, ntp_of
 
@@ -118,6 +119,17 @@ class ConferenceDescription(Described):
         """Without the medium at that place, counted from 0 on."""
         self._check(index)
         return self.replace(media=(*self.media[:index], *self.media[index + 1 :]))
+
+    def with_key(self, suite: str = AES_80) -> Self:
+        """With a new random key for each medium of RTP, as `Media.with_key` makes it.
+
+        ConfigurationError if there is no such medium, and for a suite that nobody here knows.
+        """
+        if not any(media.is_rtp for media in self.media):
+            raise ConfigurationError("there is no medium of RTP here that could have a key")
+        others = tuple(a for a in self.attributes if a.name != "crypto")
+        encrypted = tuple(media.with_key(suite) if media.is_rtp else media for media in self.media)
+        return self.replace(key=None, attributes=others, media=encrypted)
 
     def _check(self, index: int) -> None:
         if not 0 <= index < len(self.media):

@@ -8,9 +8,11 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from ..errors import ConfigurationError
 from .fields import Key
 
 AES_80, AES_32 = "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"
@@ -49,6 +51,13 @@ class Crypto:
     def to_value(self) -> str:
         """What stands behind `a=crypto:`, the key included."""
         return f"{self.tag} {self.suite} inline:{base64.b64encode(self.key).decode()}"
+
+
+def new_crypto(suite: str = AES_80, tag: int = 1) -> Crypto:
+    """A random key for one of `KEY_BYTES`; ConfigurationError for another suite."""
+    if suite not in KEY_BYTES:
+        raise ConfigurationError(f"{suite!r} is an unknown suite; give {', '.join(KEY_BYTES)}")
+    return Crypto(tag, suite, secrets.token_bytes(KEY_BYTES[suite]))
 
 
 def read_crypto(value: str) -> Crypto:

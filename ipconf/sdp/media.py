@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from ..engine.session_config import PayloadFormat
-from ..errors import NoItemError
+from ..errors import ConfigurationError, NoItemError
 from ..settings import Settings
 from .fields import (
     Attribute,
@@ -22,6 +22,7 @@ from .fields import (
     check_token,
 )
 from .formats import payload_formats
+from .keys import AES_80, new_crypto
 
 MAX_LINES = 1024
 """Attributes of one section, and other lines that can be any number."""
@@ -30,6 +31,16 @@ MAX_CONNECTIONS = 32
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 DEFAULT_AUDIO_PORT, DEFAULT_VIDEO_PORT = 5004, 5006
 """RTP's registered port (RFC 3551 section 8), and the next pair."""
+AUDIO_ATTRIBUTES = (
+    ("rtpmap", "111 opus/48000/2"),
+    ("rtpmap", "110 telephone-event/48000"),
+    ("fmtp", "110 0-16"),
+    ("rtpmap", "101 telephone-event/8000"),
+    ("fmtp", "101 0-16"),
+)
+"""Digits go with each codec, by its clock (RFC 4733)."""
+SECURE_PROTOCOLS = {"RTP/AVP": "RTP/SAVP", "RTP/AVPF": "RTP/SAVPF"}
+"""Of RTP without keys the same with them (RFC 3711 section 12, RFC 5124)."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -111,9 +122,12 @@ class Media(Described):
 
     @classmethod
     def audio(cls, port: int = DEFAULT_AUDIO_PORT) -> Media:
-        """Sound as everybody here and most others can play it: Opus, or else G.711."""
-        return cls(medium="audio", port=port, formats=("111", "0")).with_attribute(
-            "rtpmap", "111 opus/48000/2"
+        """Sound as everybody here and most others can play it: Opus, or else G.711; and digits."""
+        return cls(
+            medium="audio",
+            port=port,
+            formats=("111", "0", "110", "101"),
+            attributes=tuple(Attribute(name=n, value=v) for n, v in AUDIO_ATTRIBUTES),
         )
 
     @classmethod
@@ -122,6 +136,21 @@ class Media(Described):
         return cls(medium="video", port=port, formats=("96",)).with_attribute(
             "rtpmap", "96 VP8/90000"
         )
+
+    def with_key(self, suite: str = AES_80) -> Self:
+        """A copy that is encrypted with a new random key (RFC 4568), in place of any it had.
+
+        Whoever has the description can hear all of it and speak as anyone. ConfigurationError for
+        a suite that nobody here knows, and where the protocol is not RTP.
+        """
+        protocol = SECURE_PROTOCOLS.get(self.protocol, self.protocol)
+        if protocol not in SECURE_PROTOCOLS.values():
+            raise ConfigurationError(
+                f"{self.protocol} takes no key; {', '.join(SECURE_PROTOCOLS)} do"
+            )
+        others = tuple(a for a in self.attributes if a.name != "crypto")
+        crypto = Attribute(name="crypto", value=new_crypto(suite).to_value())
+        return self.replace(protocol=protocol, key=None, attributes=(*others, crypto))
 
     @property
     def is_rtp(self) -> bool:
@@ -150,6 +179,6 @@ class Media(Described):
         found = []
         for value in self.values("source-filter"):
             mode, _, rest = value.strip().partition(" ")
-            if mode == "incl":
+            if mode.lower() == "incl":
                 found += rest.split()[3:]
         return tuple(found)

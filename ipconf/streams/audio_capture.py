@@ -96,8 +96,10 @@ class AudioCaptureStream(CaptureStream):
             outlet.take()
         self._listen()
 
-    def take_way_back(self) -> None:
-        """They are out."""
+    def take_way_back(self, timestamp: int | None) -> None:
+        """They are out; sound goes on at that RTP timestamp, or later."""
+        if timestamp is not None and self._sender is not None and self._sender.reach(timestamp):
+            self._next_at = self._owner.now()
         for outlet in self._outlets.values():
             outlet.give_back()
         self._listen()

@@ -134,10 +134,10 @@ class SentDigits:
                     captured_at=at - packet.age_s,
                 )
         except UsageError:  # the call is saying goodbye
-            self._finish(writer.pending)
+            self._finish(writer.pending, timestamp)
         else:
             if not writer.busy:
-                self._finish("")
+                self._finish("", timestamp)
 
     def _find_way(self) -> tuple[Channel, Agreed, PayloadFormat]:
         stream = self._stream
@@ -153,9 +153,10 @@ class SentDigits:
             raise NotSupportedError(_why_not(agreed))
         return channel, agreed, events
 
-    def _finish(self, unsent: str) -> None:
+    def _finish(self, unsent: str, timestamp: int | None = None) -> None:
+        """That is over; sound of now would have that `timestamp`."""
         self._writer = self._way = None
-        self._stream.take_way_back()
+        self._stream.take_way_back(timestamp)
         self._owner.post(DigitsSent, unsent=unsent + self._unsent)
 
 
@@ -167,8 +168,8 @@ def _events(agreed: Agreed) -> PayloadFormat | None:
 def _why_not(agreed: Agreed) -> str:
     codec = agreed.send
     text = (
-        f"the far end has not negotiated telephone-event/{codec.clock_rate}, which goes with "
-        f"{codec.name}"
+        f"the description of the far end, or of the group, names no "
+        f"telephone-event/{codec.clock_rate}, which goes with {codec.name}"
     )
     others = [f.clock_rate for f in agreed.receive if is_telephone_event(f)]
     if others:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aiortc import RTCDtlsParameters, RTCIceCandidate, RTCIceParameters
     from aiortc.sdp import MediaDescription
 
+    from ..errors import TransportError
     from ..sdp.keys import Crypto
     from .backlog import Backlog
 
@@ -51,8 +52,11 @@ class TransportCounters:
     """STUN that came to plain RTP, answered or not."""
     foreign: int = 0
     """RTP and RTCP from elsewhere than the far end, once that was known, and so not taken."""
+    early: int = 0
+    """From before the far end was known, which gave way to later ones."""
     unauthenticated: int = 0
-    """SRTP that did not verify: forged, replayed, damaged, or from before the keys were there."""
+    """SRTP that did not verify: forged, replayed, damaged, or from before the keys were there; with
+    keys from descriptions, in a flood of that also what was not looked at any more."""
     refused: int = 0
     """STUN or DTLS that the stack below could not digest."""
     flooded: int = 0
@@ -101,6 +105,8 @@ class RtpTransport(ABC):
     """Whether what is sent is encrypted by keys from descriptions (SRTP)."""
     shares_key = False
     """Whether others encrypt with the key that we do, so that no SSRC may be sent under twice."""
+    error: TransportError | None = None
+    """What went wrong here, where that is why the path has ended."""
 
     def __init__(self) -> None:
         self.sink: Sink = _discard
@@ -199,6 +205,9 @@ class SignalledTransport(RtpTransport):
     @abstractmethod
     def describe(self, role: str) -> WebRtcLine | PlainLine:
         """What the far end must know; `role` is our DTLS role: "auto", "client" or "server"."""
+
+    def check(self, remote: MediaDescription) -> None:  # noqa: B027
+        """NegotiationError where `connect` could not reach that; asked once this is open."""
 
     @abstractmethod
     async def connect(self, remote: MediaDescription, *, offered: bool, role: str) -> None:

@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from aiortc.sdp import MediaDescription
 
@@ -24,6 +23,7 @@ from .formats import CommonFormats, in_common
 from .group_sockets import DEFAULT_TTL, GroupPlace
 from .negotiation import EXTENSIONS, MAX_EXTENSION_ID, TOO_MANY, Agreed, Formats, Refused
 from .reading import USABLE_PAYLOAD_TYPES
+from .source_filters import IpAddress, Senders, senders_to
 from .srtp import suites
 
 DSCP = {MediaType.AUDIO: 46, MediaType.VIDEO: 34}
@@ -162,6 +162,7 @@ def _place(
         raise _Unusable(f"its address is the name {connection.address}; write the address itself")
     if address.is_unspecified:
         raise _Unusable(f"nobody is at {address}")
+    senders = _senders(address, media, description)
     ttl = connection.ttl if settings.multicast_ttl is None else settings.multicast_ttl
     return GroupPlace(
         group=address,
@@ -169,28 +170,22 @@ def _place(
         rtcp_port=media.rtcp_port,
         interface=settings.multicast_interface,
         ttl=DEFAULT_TTL if ttl is None else ttl,
-        sources=_sources("incl", address, media, description),
-        excluded=_sources("excl", address, media, description),
+        sources=senders.only,
+        excluded=senders.excluded,
         dscp=DSCP[medium] if settings.dscp is None else settings.dscp,
     )
 
 
-def _sources(
-    mode: str, group: IPv4Address | IPv6Address, media: Media, description: ConferenceDescription
-) -> tuple[IPv4Address | IPv6Address, ...]:
-    """Who alone is received ("incl"), or who is not ("excl"; a=source-filter, RFC 4570)."""
-    found: list[IPv4Address | IPv6Address] = []
-    for value in (*media.values("source-filter"), *description.values("source-filter")):
-        words = value.split()
-        if words[:1] != [mode] or len(words) < 5 or words[3] not in ("*", str(group)):
-            continue
-        try:
-            found += [a for a in map(ip_address, words[4:]) if a.version == group.version]
-        except ValueError:
-            raise _Unusable(
-                f"its senders (a=source-filter:{value[:80]}) are no addresses"
-            ) from None
-    return tuple(dict.fromkeys(found))
+def _senders(address: IpAddress, media: Media, description: ConferenceDescription) -> Senders:
+    """Who is heard: what the line says of it goes before the session (RFC 4570 section 3)."""
+    name = "source-filter"
+    values = media.values(name) or description.values(name)
+    if values and not address.is_multicast:
+        raise _Unusable(f"a=source-filter is obeyed in groups only, and {address} is none")
+    try:
+        return senders_to(address, values)
+    except ValueError as exc:
+        raise _Unusable(str(exc)) from None
 
 
 def _common(media: Media, ours: tuple[PayloadFormat, ...]) -> CommonFormats:

@@ -6,12 +6,11 @@ so it is read from the text.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 
 from aiortc.sdp import grouplines
 
-from ..sdp.keys import KEY_BYTES, Crypto, first_usable, read_crypto
+from ..sdp.keys import Crypto, first_usable, new_crypto, read_crypto
 from .srtp import suites
 
 MAX_CRYPTO_LINES = 16
@@ -55,7 +54,12 @@ def keys_of_offer(lines: Sequence[Sequence[str]], *, required: bool) -> LineKey:
 
 
 def keys_of_answer(lines: Sequence[Sequence[str]], offered: Sequence[Sequence[Crypto]]) -> LineKey:
-    """Of each line the key with which it takes up one that we have offered there, if we have."""
+    """Of each line the key with which it takes up one that we have offered there, if we have.
+
+    It must be another than ours (RFC 4568 section 7.1.2): packets of both directions would be
+    encrypted alike where they have an SSRC and number in common.
+    """
+    ours = {crypto.key for line in offered for crypto in line}
 
     def find(index: int, profile: str) -> tuple[Crypto | None, str | None]:
         if not offered[index]:
@@ -66,6 +70,8 @@ def keys_of_answer(lines: Sequence[Sequence[str]], offered: Sequence[Sequence[Cr
                 crypto = read_crypto(value)
             except ValueError as exc:
                 return None, f"its answer cannot be used: {exc}"
+            if crypto.key in ours:
+                return None, "it answers with our own key; each end must have its own (RFC 4568)"
             if any((o.tag, o.suite) == (crypto.tag, crypto.suite) for o in offered[index]):
                 return crypto, None
         return None, "it answers without a key (a=crypto) of those kinds that were offered"
@@ -73,11 +79,6 @@ def keys_of_answer(lines: Sequence[Sequence[str]], offered: Sequence[Sequence[Cr
     return find
 
 
-def fresh(suite: str, tag: int) -> Crypto:
-    """A key of our own."""
-    return Crypto(tag, suite, secrets.token_bytes(KEY_BYTES[suite]))
-
-
 def fresh_for_offer() -> tuple[Crypto, ...]:
     """Keys of our own, one for each suite that we have, best first."""
-    return tuple(fresh(suite, tag) for tag, suite in enumerate(suites(), start=1))
+    return tuple(new_crypto(suite, tag) for tag, suite in enumerate(suites(), start=1))

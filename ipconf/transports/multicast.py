@@ -6,20 +6,30 @@ Everybody in the group gets what anybody sends; nobody need be known beforehand.
 from __future__ import annotations
 
 import asyncio
+import errno
 
 from ..errors import TransportError
-from ..model import LoopbackMode
+from ..model import GoneReason, LoopbackMode
 from .base import GroupTransport, TransportState
 from .group_sockets import GroupPlace, GroupSockets
 from .plain import PlainTransport
 from .ports import Address, open_port
+
+LOST_AFTER_S = 5.0
+"""Where nothing could be sent for so long for want of a network, it is not taken to come back.
+
+A network that is made anew is another one, on which these sockets hear nothing.
+"""
+_NO_NETWORK = frozenset(
+    (errno.ENODEV, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.ENETDOWN, errno.EINVAL)
+)
 
 
 class MulticastTransport(PlainTransport, GroupTransport):
     """The ports of a group: RTP and RTCP on two, or on one.
 
     Unless `loopback` is FULL, what it sends itself never arrives, also where the system would
-    bring it back.
+    bring it back. It ends by itself when its network has gone.
     """
 
     def __init__(self, place: GroupPlace, loopback: LoopbackMode = LoopbackMode.NONE) -> None:
@@ -27,6 +37,7 @@ class MulticastTransport(PlainTransport, GroupTransport):
         self.place = place
         self._loopback = loopback
         self._sockets: GroupSockets | None = None
+        self._unsent_since: float | None = None  # while there is no network
         self._excluded = frozenset(map(str, place.excluded))
 
     @property
@@ -65,9 +76,28 @@ class MulticastTransport(PlainTransport, GroupTransport):
             return False
         try:
             self._sockets.sending.sendto(datagram, address)
-        except OSError:  # no room, no route, too long
+        except OSError as exc:  # no room, no route, too long
+            if exc.errno in _NO_NETWORK:
+                self._no_network(exc)
             return False
+        self._unsent_since = None
         return True
+
+    def _no_network(self, exc: OSError) -> None:
+        now = self._time()
+        if self._unsent_since is None:
+            self._unsent_since = now
+        elif now - self._unsent_since >= LOST_AFTER_S and self.error is None:
+            self.error = TransportError(
+                f"{self.place} is out of reach: {exc}; look at the interfaces here, and join again"
+            )
+            # Whoever sends is in the middle of something.
+            asyncio.get_running_loop().call_soon(self._end)
+
+    def _end(self) -> None:
+        if self.state is not TransportState.CLOSED:
+            self.state = TransportState.CLOSED
+            self.closed(GoneReason.TIMEOUT)
 
     def _arrived(self, data: bytes, addr: Address) -> None:
         if addr[:2] == self.own and self._loopback is not LoopbackMode.FULL:

@@ -21,6 +21,7 @@ from ..errors import NegotiationError
 from ..model import MediaType
 from ..sdp.keys import Crypto
 from .bundling import transport_line
+from .far_address import is_nowhere
 from .formats import CommonFormats, common_formats
 from .line_keys import LineKey, is_secure
 from .reading import UnreadableLine
@@ -187,6 +188,8 @@ def _agree(
             line = replace(line, layers=layers)
         if crypto is not None:
             line = replace(line, crypto=crypto)
+        if not webrtc and is_nowhere(transport.host):
+            line = replace(line, sends=False)
         lines.append(replace(line, content=contents[index]) if contents else line)
     return lines
 

@@ -11,6 +11,7 @@ from ..engine.skimming import Timed
 from ..sdp.keys import Crypto
 from .backlog import Backlog
 from .base import RtpTransport, TransportState
+from .inbound import Inbound
 from .latching import Latch
 from .ports import Address, Port
 from .protection import Protection
@@ -33,13 +34,21 @@ class PlainTransport(RtpTransport):
         self._protection: Protection | None = None
         self._latch: Latch | None = None
 
-    def secure(self, sending: Crypto, receiving: Crypto, *, shared: bool = False) -> None:
+    def secure(
+        self,
+        sending: Crypto,
+        receiving: Crypto,
+        *,
+        shared: bool = False,
+        into: Inbound | None = None,
+    ) -> None:
         """Encrypt what is sent, and take only what verifies, from now on.
 
-        With `shared` others send with our key as well.
+        With `shared` others send with our key as well. `into` is what has opened what was sealed
+        with `receiving` so far.
         """
         self.encrypts, self.shares_key = True, shared
-        self._protection = Protection(sending, receiving, self._doubted, shared=shared)
+        self._protection = Protection(sending, receiving, self._doubted, shared=shared, into=into)
 
     def _doubted(self, ssrc: int, verifies: bool, text: str) -> None:
         self.doubted(ssrc, verifies, text)

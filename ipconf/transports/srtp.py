@@ -88,6 +88,10 @@ class Srtp:
         opened: bytes = self._buffer[0 : length[0]]
         return opened
 
+    def forget(self, ssrc: bytes) -> None:
+        """Keep no state any more of a source that has been unprotected."""
+        self._session.remove_stream(int.from_bytes(ssrc, "big"))
+
 
 def keyed(crypto: Crypto, *, outbound: bool) -> Srtp:
     """SRTP of any number of sources with that key; the same packet may be protected again."""

@@ -6,25 +6,28 @@ no better.
 """
 
 import asyncio
-import ipaddress
 from collections import deque
 from collections.abc import Collection
 from functools import partial
 
 from aiortc.sdp import MediaDescription
 
+from ..engine.rtp_wire import is_rtcp
 from ..errors import InvalidStateError, NegotiationError
 from .base import PlainLine, SignalledTransport, TransportState
 from .binding import bind_ports
-from .latching import Latch
+from .far_address import check_reachable, is_nowhere, spelled
+from .latching import Latch, Moved
 from .plain import PlainTransport
 from .ports import Address, Arrived, open_port
 from .shared_port import Share, taken
 from .stun import StunAnswerer, is_stun
 
 MAX_EARLY_DATAGRAMS = 16
-"""Kept that come before we are connected, as the far end may have our description before we have
-its; of more, the latest."""
+"""Of media, and of reports, kept that come before we are connected, as the far end may have our
+description before we have its; of more, the latest."""
+
+_Early = deque[tuple[Arrived, bytes, Address]]
 
 
 class UdpTransport(PlainTransport, SignalledTransport):
@@ -55,12 +58,14 @@ class UdpTransport(PlainTransport, SignalledTransport):
         self._port_range = port_range
         self._symmetric = symmetric and share is None
         self._payload_types: Collection[int] = ()
-        self._early: deque[tuple[Arrived, bytes, Address]] = deque(maxlen=MAX_EARLY_DATAGRAMS)
+        self._early: _Early = deque(maxlen=MAX_EARLY_DATAGRAMS)
+        self._early_reports: _Early = deque(maxlen=MAX_EARLY_DATAGRAMS)
         self._stun = StunAnswerer()
 
     def expect(self, payload_types: Collection[int]) -> None:
-        """By these, media are known to be the far end's."""
+        """By these, media are known to be the far end's; with none it is not looked for."""
         self._payload_types = payload_types
+        self._symmetric = self._symmetric and bool(payload_types)
 
     async def open(self, *, offering: bool = True) -> None:
         self._time = asyncio.get_running_loop().time
@@ -89,7 +94,19 @@ class UdpTransport(PlainTransport, SignalledTransport):
             raise InvalidStateError("the transport has no ports yet; open() it first")
         return PlainLine(self._told_host, self.local[1], self.local_rtcp[1])
 
+    def check(self, remote: MediaDescription) -> None:
+        if not is_nowhere(remote.host):
+            self._check(*self._described(remote))
+
     async def connect(self, remote: MediaDescription, *, offered: bool, role: str) -> None:
+        if is_nowhere(remote.host):
+            nowhere = remote.host, remote.port
+            self._start(nowhere, nowhere, lambda *where: None)
+        else:
+            self.connect_to(*self._described(remote))
+
+    def _described(self, remote: MediaDescription) -> tuple[tuple[str, int], tuple[str, int]]:
+        """Where its RTP and RTCP are to be sent."""
         if self._share is not None and not remote.rtcp_mux:
             raise NegotiationError(
                 "the far end has another port for RTCP; on a shared port both must have the same: "
@@ -98,7 +115,8 @@ class UdpTransport(PlainTransport, SignalledTransport):
         rtcp_port = remote.rtcp_port or remote.port + 1
         if remote.rtcp_mux and self.mux:
             rtcp_port = remote.port
-        self.connect_to((remote.host or "", remote.port), (remote.rtcp_host or "", rtcp_port))
+        host = remote.host or ""
+        return (host, remote.port), (remote.rtcp_host or host, rtcp_port)
 
     def connect_to(self, remote: tuple[str, int], remote_rtcp: tuple[str, int]) -> None:
         """Send RTP to `remote` and RTCP to `remote_rtcp` (the same when they share a port).
@@ -107,19 +125,24 @@ class UdpTransport(PlainTransport, SignalledTransport):
         that can be sent to from here, or that another call has which shares the port.
         """
         remote_rtcp = (remote_rtcp[0] or remote[0], remote_rtcp[1])
-        for address in (remote, remote_rtcp):
-            self._check(*address)
-            if self._share is None and address in (self.local, self.local_rtcp):
-                raise NegotiationError(
-                    f"the far end's address {address[0]} port {address[1]} is this call's own"
-                )
+        self._check(remote, remote_rtcp)
         for port in self._ports:
             if not port.settle(remote):
                 raise taken(remote)
         self._send_to(remote, remote_rtcp)
+        self._start(spelled(remote), spelled(remote_rtcp), self._send_to)
+
+    def _check(self, *addresses: tuple[str, int]) -> None:
+        for address in addresses:
+            check_reachable(*address, self.host)
+            if self._share is None and address in (self.local, self.local_rtcp):
+                raise NegotiationError(
+                    f"the far end's address {address[0]} port {address[1]} is this call's own"
+                )
+
+    def _start(self, remote: Address, remote_rtcp: Address, moved: Moved) -> None:
         if self._symmetric:
-            described = (_spelled(remote), _spelled(remote_rtcp))
-            self._latch = Latch(*described, self._payload_types, self._send_to)
+            self._latch = Latch(remote, remote_rtcp, self._payload_types, moved)
         self.state = TransportState.CONNECTED
         self._ports[-1].arrived = self._rtcp_arrived
         self._ports[0].arrived = self._arrived
@@ -131,12 +154,22 @@ class UdpTransport(PlainTransport, SignalledTransport):
     def _came_early(self, arrived: Arrived, data: bytes, addr: Address) -> None:
         if is_stun(data):
             arrived(data, addr)
-        else:
-            self._early.append((arrived, data, addr))
+            return
+        early = self._early_reports if is_rtcp(data) else self._early
+        self.counters.early += len(early) == MAX_EARLY_DATAGRAMS
+        early.append((arrived, data, addr))
 
     def _take_early(self) -> None:
-        while self._early and self.state is TransportState.CONNECTED:
-            arrived, data, addr = self._early.popleft()
+        self._hand_over(self._early_reports)
+        latch, self._latch = self._latch, None  # the far end may not have known our ports yet
+        try:
+            self._hand_over(self._early)
+        finally:
+            self._latch = latch
+
+    def _hand_over(self, early: _Early) -> None:
+        while early and self.state is TransportState.CONNECTED:
+            arrived, data, addr = early.popleft()
             arrived(data, addr)
 
     def _rtcp_arrived(self, data: bytes, addr: Address) -> None:
@@ -156,21 +189,3 @@ class UdpTransport(PlainTransport, SignalledTransport):
         answer = self._stun.answer(data, addr, self._time())
         if answer is not None and self._ports:
             self._ports[port].sendto(answer, addr)
-
-    def _check(self, host: str, port: int) -> None:
-        # A name would block the loop while it is looked up, an impossible port close the socket.
-        try:
-            parsed = ipaddress.ip_address(host)
-        except ValueError:
-            raise NegotiationError(f"the far end's address (c=) is {host!r}, not an IP") from None
-        if parsed.version != ipaddress.ip_address(self.host).version or parsed.is_unspecified:
-            raise NegotiationError(
-                f"the far end's address {host} cannot be reached from {self.host}"
-            )
-        if not 0 < port < 1 << 16:
-            raise NegotiationError(f"the far end's port {port} is not in 1..65535")
-
-
-def _spelled(address: tuple[str, int]) -> Address:
-    """The same as sockets spell it."""
-    return str(ipaddress.ip_address(address[0])), address[1]
