@@ -13,7 +13,7 @@ telephony service provider as messages (`receive_tsp_data`), one after the other
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -52,6 +52,7 @@ from .streams.selection import request, select, unselect
 from .terminals.base import Terminal
 from .terminals.registry import TerminalClass
 from .transports.base import SignalledTransport
+from .transports.udp import UdpTransport
 from .tsp_data import Connect, TspMessage, Words
 
 if TYPE_CHECKING:
@@ -288,6 +289,16 @@ class Call(InterfaceHost):
         """The conference that the call joins; None if it is to one far end."""
         return None if self._group is None else self._group.description
 
+    @property
+    def local_addresses(self) -> tuple[tuple[str, int], ...]:
+        """Address and port where plain RTP of one far end arrives, for each transport.
+
+        () while not connected, with ICE, and in groups.
+        """
+        transports = [channel.transport for channel in self._media.channels]
+        local = [t.local for t in transports if isinstance(t, UdpTransport)]
+        return tuple(address for address in local if address is not None)
+
     async def join(self) -> None:
         """Take part in the conference of the description, and return once we do.
 
@@ -368,6 +379,13 @@ class Call(InterfaceHost):
         return self._media.mixer_of(source)
 
     # -- what a conference uses
+
+    def sources_of(self, ssrc: int) -> Iterator[RemoteSource]:
+        """Who has that SSRC, in any session of the call, contributing sources included."""
+        for channel in self._media.channels:
+            source = channel.session.sources.get(ssrc)
+            if source is not None:
+                yield source
 
     def watch(self, take: Callable[[Event], None]) -> None:
         """Call `take` with each event of this call, at once."""

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=ConferenceEvent)
 
+LOOK_TICKS = 100
+"""Whether who was not believed to be there is there now is looked at once a second."""
 MAX_SENDER_CHARACTERS = 200
 """Of the names of those who may have written a message."""
 
@@ -202,6 +204,8 @@ class Conference(Membership):
         self.video.tick(now, number)
         self._tell_who_talks({p for voice in self.bridge.talking for p in voice.people})
         self._end_announcements()
+        if number % LOOK_TICKS == 0:
+            self._look_again()
         if self._speakers.decide(now):
             voice = self._speakers.dominant
             self._set_dominant(voice.attendee if isinstance(voice, Voice) else None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
 from call_ends import Ends, provider
 from multicast_lab import HERE, conference
-from peers import LOCALHOST, eventually, scenario
+from peers import LOCALHOST, eventually, scenario, together
 
 pytest.importorskip("aiohttp")
 
@@ -15,6 +16,8 @@ from bridge_lab import PageClient, running_bridge  # noqa: E402
 
 from ipconf.bridge.settings import BridgeSettings, RoomSettings  # noqa: E402
 from ipconf.errors import ConfigurationError  # noqa: E402
+from ipconf.hub.call_legs import CallLeg  # noqa: E402
+from ipconf.hub.people import Role  # noqa: E402
 from ipconf.sdp import write_description  # noqa: E402
 
 
@@ -41,6 +44,50 @@ async def test_members_of_a_group_are_in_the_roster_of_the_page(tmp_path: Path) 
             await eventually(lambda: page.people[page.person("Ann") or ""]["talking"])
         await eventually(lambda: not bridge.rooms.rooms, "members of the group hold no room")
         await eventually(lambda: not ann.participants)
+
+
+@scenario(60.0)
+async def test_what_a_moderator_does_to_one_member_is_not_done_to_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ipconf.bridge")
+    description = conference()
+    file = tmp_path / "tea.sdp"
+    file.write_text(write_description(description))
+    hall = RoomSettings(group=file, group_interface=LOCALHOST)
+    async with (
+        running_bridge(rooms={"hall": hall}) as bridge,
+        provider("Ann", HERE) as first,
+        provider("Bob", HERE) as second,
+    ):
+        ann, bob = (msp.create_call(description=description) for msp in (first, second))
+        Ends(ann, 440)
+        Ends(bob, 660)
+        await together(ann.join(), bob.join())
+        token = bridge.invitations.invite("hall", Role.MODERATOR)
+        async with PageClient(bridge, "Gus", "hall", token=token) as page:
+            await page.call(None, None)
+            await eventually(lambda: page.person("Ann") and page.person("Bob"), limit_s=20.0)
+            room, her, him = bridge.rooms.rooms["hall"], page.person("Ann"), page.person("Bob")
+            assert her is not None and him is not None
+            await page.ask("mute", person=her, muted=True)
+            await page.ask("volume", person=him, gain=0.5)
+            await eventually(lambda: page.people[her]["muted"])
+            assert not page.people[him]["muted"]
+            meeting, ear = room.conference, room.guests[0].leg
+            await eventually(lambda: meeting.gain(room.person(him), ear) == 0.5)
+            assert meeting.gain(room.person(her), ear) == 1
+            for what, more in (("remove", {}), ("role", {"role": "listener"})):
+                await page.ask(what, person=her, **more)
+                assert (await page.error("not-alone"))["about"] == what
+            assert page.person("Ann") and page.person("Bob") and len(meeting.legs) == 2
+            leg = room.person(her).leg
+            assert isinstance(leg, CallLeg)
+            await leg.call.disconnect("the group is over")
+            await eventually(lambda: not page.person("Ann"))
+            assert ("group left", logging.WARNING) in [(r.msg, r.levelno) for r in caplog.records]
+        await room.end("enough")
+    assert [r.msg for r in caplog.records].count("group left") == 1
 
 
 def test_descriptions_that_cannot_be_read(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 
 import pytest
+from sdp_lab import tea
 
 from ipconf.bridge import command
 from ipconf.bridge.options import IN_FILE_ALONE, add_options, flag_of, read_settings, shown
@@ -21,6 +22,7 @@ from ipconf.bridge.settings import BridgeSettings, RoomSettings, room_name
 from ipconf.cli import main
 from ipconf.errors import ConfigurationError
 from ipconf.model import IceServer
+from ipconf.sdp import write_description
 from ipconf.transports.binding import bind_udp
 
 ROOT = Path(__file__).parents[1]
@@ -160,6 +162,7 @@ def test_what_is_wrong_in_a_file_is_told_with_key_and_file(
             "recordings_dir /proc/x: no file can be made there: ",
         ),
         ("--ice-addresses 192.0.2.1 --port 0", "give an address that this machine has"),
+        ("--host 192.0.2.77 --port 0", "host: cannot bind any port on 192.0.2.77"),
         ("--max-rooms 0", "--max-rooms 0: "),
         ("--udp-ports 9-8", "--udp-ports 9-8: 9 to 8 has no ports"),
         ("--config /nowhere/x.toml", "/nowhere/x.toml: cannot be read: No such file"),
@@ -267,10 +270,14 @@ def test_the_example_file_is_right_and_names_every_option(tmp_path: Path) -> Non
     settings = parsed("--config", str(ROOT / "deploy" / "bridge.toml"))
     assert settings.rooms
     commented = re.sub(r"^# (?=\S+ = |\[)", "", text, flags=re.MULTILINE)  # all of it switched on
-    for name in BridgeSettings.model_fields:
+    for name in BridgeSettings.model_fields.keys() | RoomSettings.model_fields.keys():
         assert re.search(rf"^(# )?(\[+)?{name}( = |\.|\])", text, re.MULTILINE), name
+    group = tmp_path / "board.sdp"
+    group.write_text(write_description(tea()))
     others = re.sub(r"^(tls_self_signed|udp_ports) = .*$", "", commented, flags=re.MULTILINE)
+    others = others.replace("/etc/ipconf/board.sdp", str(group))
     everything = parsed("--config", written(tmp_path, others))  # but what these two exclude
+    assert everything.rooms["board"].group == tea()
     assert everything.model_fields_set >= BridgeSettings.model_fields.keys() - {
         "tls_self_signed",
         "udp_ports",

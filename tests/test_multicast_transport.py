@@ -82,6 +82,19 @@ def test_source_specific_groups() -> None:
     }
 
 
+@needs_a_network
+def test_who_loses_the_network_is_told_and_ends() -> None:
+    for code, said in in_namespace(SCENES, "interface_gone"):
+        assert code == 1
+        assert "on here is out of reach" in said
+        assert "join again" in said
+
+
+@needs_a_network
+def test_a_network_that_is_soon_back_is_nobodys_end() -> None:
+    assert in_namespace(SCENES, "interface_down") == [False, 1, 1]
+
+
 @scenario()
 async def test_packets_are_marked_and_stay_where_they_may_go() -> None:
     where = place(dscp=46, ttl=0)

@@ -23,6 +23,8 @@ from people import (
     source,
 )
 
+from ipconf.engine.presence import MAX_SOURCES_OF_ONE
+
 BEGINS_AND_ENDS = {
     "NewParticipant": ("stay", 1),
     "ParticipantRecovered": ("stay", 1),
@@ -64,6 +66,26 @@ def test_a_flood_of_sources_of_one_person_is_bounded():
     assert len(house.roster.find("ann").sources) == 40
     assert house.roster.refused == 60
     assert house.told() == [("NewParticipant", "ann")]
+
+
+def test_a_person_has_so_many_sources_and_no_more_however_large_the_room_is():
+    house = House(max_people=10_000)
+    late = house.hear()
+    sources = [house.hear("ann") for _ in range(MAX_SOURCES_OF_ONE + 50)]
+    bob = house.hear("bob")
+    for one in (late, bob):
+        house.describe(one, CNAME="ann")
+    assert len(house.roster.find("ann").sources) == MAX_SOURCES_OF_ONE
+    assert house.roster.refused == 50 + 2
+    assert house.roster.participant_of(late) is None
+    assert house.present == ["ann", "bob"]
+    for one in sources:
+        house.gone(one)
+    assert house.present == ["bob"]
+    house.describe(late, CNAME="ann")
+    assert house.present == ["bob", "ann"]
+    house.pass_time(10.0)
+    assert house.roster.participant_of(late).cname == "ann"
 
 
 def test_a_flood_of_substreams_is_bounded():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from sessions import hear, of_type, sdes, session
+from sessions import hear, of_type, rtp, sdes, session
 
 from ipconf.engine.outputs import SourceHeard
 from ipconf.engine.rtcp_wire import (
@@ -72,6 +72,49 @@ def test_a_strangers_report_costs_no_more_with_many_members(about_us: bool) -> N
 
     assert cost_s(many) < 10 * cost_s(few)  # with a look at each member it is a hundred times
     assert 2**31 not in many.sources
+
+
+def test_a_datagram_of_many_byes_costs_no_more_with_many_members() -> None:
+    # Each of a source whose RTCP has come from nowhere yet, from where somebody else reports.
+    few, many = crowded(10), crowded(5_000)
+    liar, suspect = 2**20, 2**20 + 1
+    byes = [Goodbye((suspect,) * 31)] * 11
+
+    def cost_s(ours: RtpSession) -> float:
+        for ssrc, media_origin in ((liar, ("10.77.0.9", 5004)), (suspect, ("10.77.0.8", 5004))):
+            for turn in range(2):
+                ours.receive(rtp(ssrc, turn), 0.1, media_origin)
+        ours.receive(compose_compound([ReceiverReport(liar), sdes(liar, (1, "x"))]), 0.2, ELSEWHERE)
+        datagram = compose_compound([ReceiverReport(suspect), *byes])
+        runs = []
+        for _ in range(5):
+            begin = time.process_time()
+            assert ours.receive(datagram, 0.3, ELSEWHERE) == []
+            runs.append(time.process_time() - begin)
+        assert suspect in ours.sources
+        return min(runs)
+
+    assert cost_s(many) < 10 * cost_s(few)  # with a look at each member it is a hundred times
+
+
+def test_a_datagram_of_byes_of_mixers_costs_no_more_with_many_members() -> None:
+    few, many = crowded(10), crowded(5_000)
+
+    def cost_s(ours: RtpSession) -> float:
+        mixers = range(2**20, 2**20 + 5)
+        runs = []
+        for turn in range(5):
+            now = 1.0 + turn
+            for mixer in mixers:
+                told = [ReceiverReport(mixer), *(sdes(n, (1, str(n))) for n in (mixer, mixer + 50))]
+                ours.receive(compose_compound(told), now, HERE)
+            begin = time.process_time()
+            gone = ours.receive(compose(Goodbye(tuple(mixers))), now, HERE)
+            runs.append(time.process_time() - begin)
+            assert [o.source.ssrc for o in gone] == [n + k for n in mixers for k in (0, 50)]
+        return min(runs)
+
+    assert cost_s(many) < 10 * cost_s(few)
 
 
 def test_beside_whom_a_report_without_a_name_is_nobody_new_may_leave_or_move() -> None:

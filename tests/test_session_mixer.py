@@ -24,6 +24,7 @@ from ipconf.engine.forwarder import (
 )
 from ipconf.engine.forwarding import BYES_KEPT, ForwardedPeople
 from ipconf.engine.forwarding_turns import BYE_REPEATS, TURN_SHARE
+from ipconf.engine.members import ORIGIN_QUIET_INTERVALS
 from ipconf.engine.outputs import SourceGone, SourceHeard, Transmit
 from ipconf.engine.rtcp_timing import MIN_INTERVAL_S
 from ipconf.engine.rtcp_wire import (
@@ -42,6 +43,8 @@ from ipconf.model import GoneReason, SdesType
 
 CNAME, NAME, PRIV = SdesType.CNAME, SdesType.NAME, SdesType.PRIV
 HERE, THERE = "here", "there"
+QUIET_S = ORIGIN_QUIET_INTERVALS * MIN_INTERVAL_S
+"""In a small group: what a mixer named so long ago may speak from elsewhere."""
 
 
 class Leg:
@@ -677,18 +680,50 @@ def test_who_was_described_by_nobody_in_particular_finds_a_mixer() -> None:
     assert ours.sources[75].mixer is ours.sources[7]
 
 
-@pytest.mark.parametrize("voice", ["media", "report"])
-def test_who_begins_to_speak_directly_no_longer_depends_on_the_mixer(voice: str) -> None:
-    ours = far_end()
+def speak(ours: RtpSession, voice: str, ssrc: int, now: float, origin: str) -> None:
+    """Somebody speaks for themselves, in media or by a report."""
     if voice == "media":
-        media_from("guest", ours, 71, 2.0)
+        media_from(origin, ours, ssrc, now)
     else:
-        ours.receive(told_by_mixer(ssrc=71), 2.0, "guest")
+        ours.receive(told_by_mixer(ssrc=ssrc), now, origin)
+
+
+@pytest.mark.parametrize("voice", ["media", "report"])
+@pytest.mark.parametrize(("origin", "at"), [("mixer", 2.0), ("guest", 1.0 + QUIET_S)])
+def test_who_begins_to_speak_directly_no_longer_depends_on_the_mixer(
+    voice: str, origin: str, at: float
+) -> None:
+    ours = far_end()
+    speak(ours, voice, 71, at, origin)
     guest = ours.sources[71]
     assert not guest.contributing
     assert guest.mixer is None
-    ours.receive(compose(Goodbye((7,))), 2.3, "mixer")
+    ours.receive(compose(Goodbye((7,))), at + 0.3, "mixer")
     assert set(ours.sources) == {8, 71}
+
+
+@pytest.mark.parametrize("voice", ["media", "report"])
+def test_nobody_takes_over_whom_a_mixer_names(voice: str) -> None:
+    ours = far_end()
+    for turn in range(300):
+        now = 1.1 + turn * 0.1
+        ours.receive(rtp(7, turn, csrcs=(71,)), now, "mixer")
+        speak(ours, voice, 71, now + 0.01, "stranger")
+        ours.receive(told_by_mixer(ssrc=71, leaving=(71,)), now + 0.08, "stranger")
+    guest = ours.sources[71]
+    assert guest.contributing
+    assert guest.mixer is ours.sources[7]
+    assert guest.packets == 0
+    assert ours.stats.foreign_collisions > 300
+    outputs = ours.receive(compose(Goodbye((7,))), 40.0, "mixer")
+    assert [o.source.ssrc for o in of_type(outputs, SourceGone)] == [7, 71, 72]
+
+
+def test_a_report_that_says_bye_makes_nobody_speak_directly() -> None:
+    ours = far_end()
+    ours.receive(told_by_mixer(72), QUIET_S, "mixer")
+    assert ours.receive(told_by_mixer(ssrc=71, leaving=(71,)), 1.0 + QUIET_S, "stranger") == []
+    assert ours.sources[71].contributing
 
 
 def test_a_mixer_cannot_take_the_name_of_who_it_does_not_speak_for() -> None:

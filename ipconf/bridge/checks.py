@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError, TransportError
+from ..programs import check_addresses
 from ..transports.binding import bind_udp
 from .addresses import own_addresses
 
@@ -23,7 +23,8 @@ def check_machine(settings: BridgeSettings) -> None:
     """
     if settings.recordings_dir is not None:
         _check_directory(settings.recordings_dir)
-    _check_addresses(map(str, settings.ice_addresses or ()))
+    check_addresses((settings.host,), "host")
+    check_addresses(map(str, settings.ice_addresses or ()), "ice_addresses")
     _check_ports(settings)
 
 
@@ -37,14 +38,6 @@ def _check_directory(directory: Path) -> None:
         raise ConfigurationError(
             f"recordings_dir {directory}: no file can be made there: {reason}"
         ) from None
-
-
-def _check_addresses(addresses: Iterable[str]) -> None:
-    for address in addresses:
-        try:
-            bind_udp(address, None).close()
-        except TransportError as exc:
-            raise ConfigurationError(f"ice_addresses: {exc}") from None
 
 
 def _check_ports(settings: BridgeSettings) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..errors import ConfigurationError, InvalidStreamError, NoItemError
+from ..errors import ConfigurationError, InvalidStreamError, NoItemError, NotSupportedError
+from ..hub.controls import Who
 from ..hub.people import Attendee
 from .guests import Guest
 from .page_protocol import (
@@ -32,6 +33,7 @@ from .refusals import Refused
 EARLY = Trickled | Camera | Microphone | Slots | Heights
 """What may be asked for before anybody knows of the guest: nobody else notices it."""
 NOT_CONNECTED = "Wait until you are connected."
+NOT_ALONE = "They come with others over one line: that cannot be done to them alone."
 
 
 def carry_out(request: Request, guest: Guest) -> None:
@@ -50,6 +52,8 @@ def carry_out(request: Request, guest: Guest) -> None:
             _act(request, guest)
     except NoItemError:  # whoever it is about has just left, or we have
         raise Refused(404, "no-person", "They are not in the room any more.") from None
+    except NotSupportedError:  # they are in a group, or come with others on one call
+        raise Refused(409, "not-alone", NOT_ALONE) from None
     except (ConfigurationError, InvalidStreamError) as exc:
         raise Refused(400, "bad-request", str(exc)) from None
 
@@ -78,7 +82,7 @@ def _act(request: Request, guest: Guest) -> None:
             guest.microphone = on
             room.told(guest, "microphone", on)
         case Volume(person=person, gain=gain):
-            conference.set_gain(gain, room.person(person).leg, guest.leg)
+            conference.set_gain(gain, _heard(room.person(person)), guest.leg)
         case Pin(person=person, slot=slot):
             conference.pin(room.person(person), guest.leg, slot)
         case Unpin(person=person):
@@ -96,7 +100,7 @@ def _moderate(request: Moderation, guest: Guest) -> None:
     room, conference = guest.room, guest.room.conference
     match request:
         case Mute(person=person, muted=muted):
-            conference.mute(room.person(person).leg, muted)
+            conference.mute(_heard(room.person(person)), muted)
         case Remove(person=person, reason=reason):
             _remove(room.person(person), reason, guest)
         case Lock(locked=locked):
@@ -104,7 +108,7 @@ def _moderate(request: Moderation, guest: Guest) -> None:
         case Record(on=on):
             room.record(on)
         case GiveRole(person=person):
-            conference.set_role(room.person(person).leg, request.given)
+            conference.set_role(room.person(person), request.given)
         case Lower(person=person):
             conference.raise_hand(room.person(person), False)
         case Spotlight(person=person, on=on):
@@ -119,8 +123,17 @@ def _remove(person: Attendee, reason: str, guest: Guest) -> None:
     text = reason or f"{guest.name} has removed you"
     if other is not None:
         other.begin_to_leave(text, "removed")
+    elif person.leg.is_shared:
+        raise Refused(409, "not-alone", NOT_ALONE)
     else:
         room.spawn(room.conference.remove(person.leg, text))
+
+
+def _heard(person: Attendee) -> Who:
+    """What is set for somebody's sound: their leg, which outlives a change of their name, unless
+    there are others on it.
+    """
+    return person if person.leg.is_shared else person.leg
 
 
 def _self(guest: Guest) -> Attendee:

@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import IpconfError
-from ..events import AttendeeChanged, MessageReceived
+from ..events import AttendeeChanged, CallStateChanged, Event, MessageReceived
 from ..hub.people import Attendee, Role
-from ..model import CallSettings, ConferenceSettings
+from ..model import CallSettings, CallState, ConferenceSettings
 from .guests import Departure, Guest, Kind
 from .log import tell
 from .page_news import RoomNews
@@ -183,6 +183,13 @@ class Room:
                 tell("group not joined", logging.WARNING, room=self.name, reason=str(exc))
         else:
             tell("group joined", room=self.name)
+            group.watch(self._group_event)
+
+    def _group_event(self, event: Event) -> None:
+        ended = isinstance(event, CallStateChanged) and event.state is CallState.DISCONNECTED
+        if ended and self._ending is None:
+            reason = "" if self._group is None or self._group.error is None else self._group.error
+            tell("group left", logging.WARNING, room=self.name, reason=str(reason))
 
     # -- what is done in it
 

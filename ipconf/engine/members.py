@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Sequence
 
-from ..model import MAX_SDES_BYTES, SDES_CONTROLS, GoneReason, SdesType
+from ..model import MAX_SDES_BYTES, GoneReason, SdesType
+from .described import take_items
 from .local_sources import LocalSources
 from .naming import Naming
 from .origins import Origins
 from .outputs import Output, SourceDescribed, SourceGone, SourceHeard
-from .reception import MAX_PRIVATE_ITEMS, Origin, RemoteSource
+from .reception import Origin, RemoteSource
 from .rtcp_timing import RtcpTimer
 from .rtcp_wire import SdesItem
 from .rtp_wire import RtpPacket
@@ -29,8 +30,6 @@ MAX_DEPARTED = 256
 MAX_EXPIRED = 100
 """Sources that time out in one go; the others have their turn at once, but after what arrived."""
 _CHECKS_PER_TIMEOUT = 20
-
-_TEXT_ITEMS: dict[int, SdesType] = {int(t): t for t in SdesType if t is not SdesType.PRIV}
 
 
 class Members:
@@ -87,7 +86,7 @@ class Members:
         if not contributing:
             self.newcomer_since = min(self.newcomer_since, now)
         announced = self._cnames.get(ssrc)
-        if _take_items(source, items if announced is None else (announced, *items)):
+        if take_items(source, items if announced is None else (announced, *items)):
             self.naming.named(source, outputs)
         self._timer.members += 1
         self.next_check = min(self.next_check, now + self.timeout_s())
@@ -102,7 +101,7 @@ class Members:
         self, source: RemoteSource, items: Sequence[SdesItem], outputs: list[Output]
     ) -> None:
         """Take over SDES items; what changed is reported."""
-        if changed := _take_items(source, items):
+        if changed := take_items(source, items):
             outputs.append(SourceDescribed(source, changed))
         if SdesType.CNAME in changed:
             self.naming.named(source, outputs)
@@ -145,20 +144,27 @@ class Members:
         if origin in (source.rtcp_origin, source.rtp_origin):
             return True
         if source.rtcp_origin is Origin.UNKNOWN:
-            return self._has_moved(not self._is_somebody_elses(origin, source))
-        quiet_s = ORIGIN_QUIET_INTERVALS * self._timer.deterministic_interval_s()
-        if not self._has_moved(now - source.last_heard >= max(ORIGIN_QUIET_S, quiet_s)):
+            return self._has_moved(not self.origins.is_somebody_elses(origin, source))
+        if not self._has_moved(now - source.last_heard >= self._quiet_s()):
             return False
         self.origins.set_rtcp(source, origin)  # now, as the rest of the compound comes from there
         return True
 
-    def _is_somebody_elses(self, origin: Hashable, source: RemoteSource) -> bool:
-        # RTCP comes from there, of somebody whose media comes from elsewhere than the source's.
-        here = (source.rtp_origin, Origin.UNKNOWN)
-        return source.rtp_origin is not Origin.UNKNOWN and any(
-            other.rtcp_origin == origin and other.rtp_origin not in here
-            for other in self.sources.values()
-        )
+    def accept_directly(self, source: RemoteSource, origin: Hashable, now: float) -> bool:
+        """Whether somebody for whom a mixer speaks may do so themselves from `origin`.
+
+        From elsewhere than the mixer only once it has not named them for a while: of two who use
+        one SSRC the first is kept (section 8.2).
+        """
+        mixer = source.mixer
+        if mixer is None or origin in (mixer.rtp_origin, mixer.rtcp_origin):
+            return True
+        return self._has_moved(now - source.last_heard >= self._quiet_s())
+
+    def _quiet_s(self) -> float:
+        # So long nothing comes by RTCP of somebody who is no longer where they were.
+        intervals_s = ORIGIN_QUIET_INTERVALS * self._timer.deterministic_interval_s()
+        return max(ORIGIN_QUIET_S, intervals_s)
 
     def _has_moved(self, moved: bool) -> bool:
         self._stats.foreign_collisions += not moved
@@ -192,9 +198,9 @@ class Members:
         self._local.forget_reporter(source.ssrc)
         self._timer.members_left(self._timer.members - 1, now)
         outputs.append(SourceGone(source, reason, text))
-        if source.mixes and not source.contributing:
-            for person in [s for s in self.sources.values() if s.mixer is source]:
-                self.remove(person, reason, text, now, outputs)
+        source.forgo_mixer()
+        for person in tuple(source.mixed or ()):
+            self.remove(person, reason, text, now, outputs)
 
     def forget_ourselves(self, now: float, outputs: list[Output]) -> None:
         """Our own packets come back no more: we are no sources of ourselves."""
@@ -251,35 +257,3 @@ def _two_of(origins: Iterable[Hashable]) -> set[Hashable]:
 def _cut(text: str) -> str:
     # Whatever a description holds, as it would fit an SDES item.
     return text.encode(errors="replace")[:MAX_SDES_BYTES].decode(errors="ignore")
-
-
-def _take_items(source: RemoteSource, items: Sequence[SdesItem]) -> tuple[SdesType, ...]:
-    # -> what changed. An empty text takes an item back; a CNAME is never empty.
-    changed: list[SdesType] = []
-    known = source.items
-    for item in items:
-        text = item.text.translate(SDES_CONTROLS)
-        kind = _TEXT_ITEMS.get(item.type)
-        if kind is None:
-            if item.type == SdesType.PRIV and _take_private(source, item.prefix, text):
-                changed.append(SdesType.PRIV)
-        elif known.get(kind, "") != text:
-            if text:
-                known[kind] = text
-            elif kind is SdesType.CNAME:
-                continue
-            else:
-                del known[kind]
-            changed.append(kind)
-    return tuple(dict.fromkeys(changed))
-
-
-def _take_private(source: RemoteSource, prefix: str, text: str) -> bool:
-    private = source.private
-    prefix = prefix.translate(SDES_CONTROLS)
-    if private.get(prefix, "") == text or (
-        prefix not in private and len(private) >= MAX_PRIVATE_ITEMS
-    ):
-        return False
-    source.private = {p: told for p, told in {**private, prefix: text}.items() if told}
-    return True

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 CNAME_GRACE_S = 2.0
 """How long a source may stay without a CNAME before it is announced under its SSRC."""
+MAX_SOURCES_OF_ONE = 128
+"""Sources of a person: whatever comes of one of them is judged by all."""
 REMEMBERED_PEOPLE = 256
 """Timed-out people whose return is noticed."""
 REMEMBERED_S = 600.0
@@ -80,7 +82,7 @@ class Presence:
         self._news = News(self._post_news)
 
     def add(self, entry: SourceEntry, now: float) -> bool:
-        """A new source; False when it would be a person too many."""
+        """A new source; False when it would be a person too many, or a source of theirs."""
         cname = entry.source.items.get(SdesType.CNAME, "")
         if not self._has_room(cname):
             self.refused += 1
@@ -98,8 +100,8 @@ class Presence:
         person = entry.person
         if person is None:
             if cname:
-                del self._undecided[entry]
-                self._place(entry, cname, now)
+                self._undecided.pop(entry, None)
+                self._place_if_room(entry, cname, now)
             return
         news: tuple[SdesType, ...] = ()
         if cname and cname != person.cname:
@@ -109,7 +111,7 @@ class Presence:
             if unknown and (alone or not person.cname):
                 self._rename(person, cname)
                 news = (SdesType.CNAME,)
-            elif alone or self._has_room(cname):
+            elif self._has_room(cname) or (alone and cname not in self.by_cname):
                 self._detach(entry, person, GoneReason.MERGED, "", now)
                 self._place(entry, cname, now)
                 return
@@ -152,8 +154,10 @@ class Presence:
         self._forget(now)
 
     def _has_room(self, cname: str) -> bool:
-        taken = len(self.present) + len(self._undecided)
-        return cname in self.by_cname or taken < self._max_people
+        known = self.by_cname.get(cname)
+        if known is not None:
+            return len(known.entries) < MAX_SOURCES_OF_ONE
+        return len(self.present) + len(self._undecided) < self._max_people
 
     def _forget(self, now: float) -> None:
         for cname, person in tuple(self.timed_out.items()):
@@ -167,6 +171,15 @@ class Presence:
             del self.by_cname[person.cname]
         person.cname = cname
         self.by_cname[cname] = person
+
+    def _place_if_room(self, entry: SourceEntry, cname: str, now: float) -> None:
+        """Place a source that had a place among the undecided, unless its person is full: then it
+        is nobody's.
+        """
+        if cname in self.by_cname and not self._has_room(cname):
+            self.refused += 1
+        else:
+            self._place(entry, cname, now)
 
     def _place(self, entry: SourceEntry, cname: str | None, now: float) -> None:
         person = self.by_cname.get(cname) if cname else self._sender_of(entry.source)
@@ -192,7 +205,7 @@ class Presence:
             return None
         for person in self.present:
             if any(source.is_layer_with(entry.source) for entry in person.entries):
-                return person
+                return person if len(person.entries) < MAX_SOURCES_OF_ONE else None
         return None
 
     def _arrive(

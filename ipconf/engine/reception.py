@@ -79,8 +79,8 @@ class RemoteSource:
         "level",
         "medium",
         "mid",
+        "mixed",
         "mixer",
-        "mixes",
         "octets",
         "packets",
         "private",
@@ -109,8 +109,8 @@ class RemoteSource:
         """Known only from others: as a CSRC, or described by a mixer."""
         self.mixer: RemoteSource | None = None
         """Who speaks for it where it is contributing: lists it as a CSRC, or describes it."""
-        self.mixes = False
-        """Whether it ever spoke for others."""
+        self.mixed: dict[RemoteSource, None] | None = None
+        """Whom it speaks for itself, in the order of their coming; None until it is anybody."""
         self.medium: MediaType | None = None
         """None as long as it sent no RTP."""
         self.mid: str | None = None
@@ -189,14 +189,22 @@ class RemoteSource:
 
     def speak_through(self, mixer: RemoteSource | None) -> None:
         """From now on `mixer` speaks for it; None where that is nobody known."""
+        self.forgo_mixer()
         self.mixer = mixer
         if mixer is not None:
-            mixer.mixes = True
+            if mixer.mixed is None:
+                mixer.mixed = {}
+            mixer.mixed[self] = None
+
+    def forgo_mixer(self) -> None:
+        """It goes with its mixer no more, of which it still tells who that was."""
+        if self.mixer is not None and self.mixer.mixed is not None:
+            self.mixer.mixed.pop(self, None)
 
     def speak_directly(self) -> None:
         """It is heard itself: nobody speaks for it any longer."""
         self.contributing = False
-        self.mixer = None
+        self.speak_through(None)
 
     @property
     def expected(self) -> int:

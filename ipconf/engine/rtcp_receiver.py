@@ -112,8 +112,11 @@ class RtcpReceiver:
     def _reporter(self, ssrc: int, compound: Compound) -> RemoteSource | None:
         source = self._sources.get(ssrc)
         if source is not None:
-            if source.contributing:
-                source.speak_directly()  # from wherever it is
+            if source.contributing and ssrc not in compound.leaving:
+                members = self._parts.members
+                if not members.accept_directly(source, compound.origin, compound.now):
+                    return None
+                source.speak_directly()
             source = self._known(ssrc, compound)
         elif (
             self._may_join(ssrc, compound)

@@ -87,6 +87,9 @@ class RtpReceiver:
         if not packet.payload:
             parts.stats.probes += 1  # bandwidth is probed before there is media: that is nobody
             return
+        members = parts.members
+        if source is not None and not members.accept_directly(source, origin, now):
+            return
         parts.stats.unvalidated += 1
         packets = parts.probation.add_packet(packet, now, origin)
         if not packets:

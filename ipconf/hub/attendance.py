@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from itertools import count
 
-from ..engine.forwarding import ForwardedPeople
 from ..engine.reception import RemoteSource
 from ..events import AttendeeChanged, AttendeeJoined, AttendeeLeft, AttendeeSilent
 from ..model import GoneReason, SdesType
 from ..participants import Participant
 from .call_legs import CallLeg
+from .csrcs import Numbering
 from .legs import Leg
 from .local_legs import LocalLeg
 from .loops import HOLD_DOWN_S
-from .people import Attendee, choose_csrc, items_of
+from .people import Attendee, items_of
 
 MAX_REMEMBERED = 256
 """People who timed out, and are the same ones to the conference when they return."""
 
 
-class Attendance:
+class Attendance(Numbering):
     """Keeps the list of people; what the other legs are told of them is in `told`."""
 
-    def __init__(self, post: Callable[..., None], cname: str, max_on_leg: int) -> None:
-        self.told = ForwardedPeople()
+    def __init__(
+        self,
+        post: Callable[..., None],
+        renamed: Callable[[Attendee, int, int], None],
+        legs: Mapping[str, Leg],
+        cname: str,
+        max_on_leg: int,
+    ) -> None:
+        """`renamed` is as for `Numbering`."""
+        super().__init__(legs, renamed)
         self._post = post
+        self._held_back: set[CallLeg] = set()  # where somebody is not believed in for now
         self._cname = cname
         self._max_on_leg = max_on_leg
         self._numbers = count(1)
         self._by_participant: dict[Participant, Attendee] = {}
-        self._people: dict[Attendee, Participant | None] = {}
         self._may_return: dict[Participant, Attendee] = {}
         self._by_cname: dict[str, dict[Attendee, None]] = {}
         self._gone: dict[str, tuple[Leg, float]] = {}  # who left which leg when, by CNAME
@@ -44,7 +52,7 @@ class Attendance:
     def __len__(self) -> int:
         return len(self._people)
 
-    def of(self, leg: Leg, source: RemoteSource) -> Attendee | None:
+    def of(self, leg: Leg, source: RemoteSource | None) -> Attendee | None:
         """Whose source that is, once it is known."""
         if not isinstance(leg, CallLeg):
             return None
@@ -54,6 +62,14 @@ class Attendance:
         """Who that is here; None for nobody."""
         return self._by_participant.get(participant) if participant is not None else None
 
+    def mixer_of(self, person: Attendee) -> str | None:
+        """What the one is called who mixes the sound of somebody; None: nobody does."""
+        participant = self._people.get(person)
+        if participant is None or not _is_spoken_for(participant):
+            return None
+        mixers = (self.of(person.leg, source.mixer) for source in participant.sources)
+        return next((mixer.name for mixer in mixers if mixer is not None), "somebody else")
+
     def refresh(
         self, leg: CallLeg, now: float, reason: GoneReason, text: str = ""
     ) -> list[Attendee]:
@@ -61,8 +77,9 @@ class Attendance:
 
         Returns who was on another leg, through a mixer, and turned out to be on this one.
         """
-        there = leg.call.participants if leg.active else ()
+        there = dict.fromkeys(leg.call.participants if leg.active else ())
         moved: list[Attendee] = []
+        self._held_back.discard(leg)
         for person in leg.attendees:
             participant = self._people.get(person)
             if participant is not None and participant not in there:
@@ -70,21 +87,41 @@ class Attendance:
         for participant in there:
             if participant in self._by_participant:
                 self._describe(self._by_participant[participant], participant, now)
-            elif len(leg.attendees) < self._max_on_leg and not self._is_back(leg, participant, now):
+            elif self._is_back(leg, participant, now):
+                self._held_back.add(leg)
+            elif len(leg.attendees) < self._max_on_leg:
                 if not _is_spoken_for(participant):
                     moved += self._take_over(leg, participant, now)
                 self._join(leg, participant, now)
-        leg.contributors = {
-            source.ssrc: self._by_participant[participant]
-            for participant in there
-            if participant in self._by_participant
-            for source in participant.sources
-            if source.contributing
-        }
+        leg.contributors.clear()
+        for person in leg.attendees:
+            self._note_contributions(leg, person)
         for source, voice in leg.voices.items():
             if isinstance(source, RemoteSource):
                 voice.attendee = self.of(leg, source)
         return moved
+
+    def look_at(self, leg: CallLeg, participant: Participant, now: float) -> bool:
+        """Something of somebody has changed, and of nobody else; False if they are not listed."""
+        person = self._by_participant.get(participant)
+        if person is None:
+            return False
+        self._describe(person, participant, now)
+        self._note_contributions(leg, person)
+        for source in participant.sources:
+            if source in leg.voices:
+                leg.voices[source].attendee = person
+        return True
+
+    def held_back(self) -> tuple[CallLeg, ...]:
+        """Legs to look at again from time to time: of somebody there nothing else may ever tell."""
+        return tuple(leg for leg in self._held_back if leg.active)
+
+    def _note_contributions(self, leg: CallLeg, person: Attendee) -> None:
+        participant = self._people.get(person)
+        for source in () if participant is None else participant.sources:
+            if source.contributing:
+                leg.contributors[source.ssrc] = person
 
     def _is_back(self, leg: CallLeg, participant: Participant, now: float) -> bool:
         """Whether a mixer tells us of ourselves, or of somebody who is, or was, on another leg.
@@ -113,7 +150,7 @@ class Attendance:
 
     def add_local(self, leg: LocalLeg, now: float) -> None:
         """A local leg is a person."""
-        person = self._new(leg, (), now)
+        person = self._new(leg, None, (), now)
         name = leg.name or leg.identity
         person.items = {SdesType.CNAME: f"{leg.identity}@{self._cname}", SdesType.NAME: name}
         self._arrive(person, None, now)
@@ -130,31 +167,6 @@ class Attendance:
             del self._may_return[participant]
         return list(gone.values())
 
-    def vacate(self, ssrc: int, leg: Leg, now: float) -> None:
-        """Somebody on that leg has this SSRC: a person of another leg who has it gets a new CSRC.
-
-        Else the far end would find its own SSRC used by somebody else (RFC 3550 section 8.2).
-        """
-        for person in self._people if ssrc in self.told else ():
-            if person.csrc == ssrc and person.leg is not leg:
-                person.csrc = choose_csrc((), self.told.__contains__)
-                self.told.put(person.csrc, person.items, person.private, person.leg, now)
-                self.told.remove(ssrc, now)
-                break
-
-    def show(self, person: Attendee, source: RemoteSource, now: float) -> int:
-        """Pictures of somebody are there: the CSRC that names them, the sender's own if free."""
-        csrc = choose_csrc((source,), self.told.__contains__)
-        person.picture_csrcs = (*person.picture_csrcs, csrc)
-        self.told.put(csrc, person.items, person.private, person.leg, now)
-        return csrc
-
-    def hide(self, person: Attendee, csrc: int, now: float) -> None:
-        """They are not any more."""
-        if csrc in person.picture_csrcs:
-            person.picture_csrcs = tuple(c for c in person.picture_csrcs if c != csrc)
-            self.told.remove(csrc, now)
-
     def _join(self, leg: CallLeg, participant: Participant, now: float) -> None:
         for source in participant.sources:
             self.vacate(source.ssrc, leg, now)
@@ -162,7 +174,7 @@ class Attendance:
         if person is None and leg.one_person:
             person = self._returning(leg)
         if person is None or person.leg is not leg or person.csrc in self.told:
-            person = self._new(leg, participant.sources, now)
+            person = self._new(leg, participant, participant.sources, now)
         person.joined_at, person.left_at = now, None
         person.items = items_of(participant, leg.name)
         person.private = dict(participant.private)
@@ -177,8 +189,14 @@ class Attendance:
                 return person
         return None
 
-    def _new(self, leg: Leg, sources: Iterable[RemoteSource], now: float) -> Attendee:
-        csrc = choose_csrc(tuple(sources), self.told.__contains__)
+    def _new(
+        self,
+        leg: Leg,
+        participant: Participant | None,
+        sources: tuple[RemoteSource, ...],
+        now: float,
+    ) -> Attendee:
+        csrc = self._choose(leg, participant, sources)
         return Attendee(leg, next(self._numbers), csrc, now)
 
     def _arrive(self, person: Attendee, participant: Participant | None, now: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..codecs.registry import sound_rate_hz
@@ -10,12 +10,12 @@ from ..engine.reception import RemoteSource
 from ..engine.rtp_wire import RtpPacket
 from ..engine.session_config import PayloadFormat
 from ..engine.skimming import Skimmer, Skimming
-from ..model import Direction, MediaType
+from ..model import Direction, MediaType, SdesType
 from ..stats import CallStats
 from ..terminals.base import Terminal
 from ..terminals.packets import PacketSink, PacketTaker
 from .leg_outlets import LegOutlet
-from .legs import Leg
+from .legs import Leg, longest_quiet
 from .loops import LoopGuard
 from .people import Attendee, Role
 from .stats import PictureStats
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..conference import Conference
 
 MAX_VOICES = 64
-"""Sources of sound on one leg; more are not heard."""
+"""Sources of sound on one leg at a time; more are not heard."""
 
 
 class CallLeg(Leg):
@@ -41,7 +41,7 @@ class CallLeg(Leg):
         self.call = call
         self.one_person = False
         """Whether who comes back on another transport is the same person, whatever their CNAME."""
-        self.contributors: Mapping[int, Attendee] = {}
+        self.contributors: dict[int, Attendee] = {}
         """Who is there through a mixer, by their CSRC there."""
         self.loops = LoopGuard(self)
         self.inlet = LegInlet(self)
@@ -62,6 +62,10 @@ class CallLeg(Leg):
         return self.call.description is not None
 
     @property
+    def is_shared(self) -> bool:
+        return self.is_group or (super().is_shared and not self.one_person)
+
+    @property
     def senders(self) -> Iterator[RemoteSource]:
         """Who sends media there, each under an SSRC of their own."""
         for source in self.voices:
@@ -69,6 +73,21 @@ class CallLeg(Leg):
                 yield source
         for feed in self.feeds:
             yield feed.source
+
+    def knows(self, ssrc: int) -> bool:
+        """Whether somebody there has that SSRC, and was heard of without a mixer."""
+        return any(not source.contributing for source in self.call.sources_of(ssrc))
+
+    def is_somebody_elses(self, ssrc: int, cname: str | None) -> bool:
+        """Whether somebody there has that SSRC, themselves or, under another CNAME, behind a mixer.
+
+        Else it is the same one, who has come round: a loop shows by the number.
+        """
+        for source in self.call.sources_of(ssrc):
+            theirs = source.items.get(SdesType.CNAME)
+            if not source.contributing or (cname and theirs and theirs != cname):
+                return True
+        return False
 
     @property
     def own_ssrcs(self) -> frozenset[int]:
@@ -146,7 +165,7 @@ class LegInlet(PacketSink):
     def packet_arrived(self, packet: RtpPacket, now: float) -> None:
         voice = self._leg.voices.get(packet.source)
         if voice is None:
-            voice = self._admit(packet.source)
+            voice = self._admit(packet.source, now)
             if voice is None:
                 return
         voice.take(packet, now)  # type: ignore[attr-defined]
@@ -162,14 +181,26 @@ class LegInlet(PacketSink):
         voice.skimming = skimming
         return voice
 
-    def _admit(self, source: RemoteSource | None) -> Voice | None:
+    def _admit(self, source: RemoteSource | None, now: float) -> Voice | None:
         leg = self._leg
-        if source is None or len(leg.voices) >= MAX_VOICES:
+        if source is None or (len(leg.voices) >= MAX_VOICES and not self._make_room(now)):
             leg.refused += 1
             return None
         voice = leg.voices[source] = RemoteVoice(leg, source, self._formats)
         voice.attendee = leg.conference.attendee_of(leg, source)
         return voice
+
+    def _make_room(self, now: float) -> bool:
+        """Do without somebody who has sent nothing for some time; False: there is nobody."""
+        voices = self._leg.voices.values()
+        asleep = {v.source: v for v in voices if isinstance(v, RemoteVoice) and not v.awake}
+        quiet = longest_quiet(asleep, now)
+        if quiet is None:
+            return False
+        del self._leg.voices[quiet]
+        self._bridge.forget(asleep[quiet])
+        asleep[quiet].retire()
+        return True
 
     def source_gone(self, source: RemoteSource) -> None:
         self._leg.loops.forget(source)

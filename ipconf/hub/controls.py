@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..engine.hearing import Hearing
-from ..errors import NoItemError
+from ..errors import NoItemError, NotSupportedError
 from ..events import AttendeeChanged, ConferenceEvent
 from .legs import Leg
 from .people import Attendee, Role
@@ -19,7 +19,11 @@ Who = Leg | Attendee
 class Controls(ABC):
     """The part of a conference that controls people; of each change AttendeeChanged tells.
 
-    Whatever is set for a leg holds for all on it. NoItemError for who is not in the conference.
+    Whatever is set for a leg holds for all on it. So what can be set for legs alone (deafen, hold,
+    move, set_role, to be whispered to) is not done for one of several people on a leg, behind a
+    mixer or in a group, but only for that leg: NotSupportedError. The same where somebody's sound
+    is to be changed, and comes in the mix of somebody else. NoItemError for who is not in the
+    conference.
     """
 
     identity: str
@@ -44,6 +48,8 @@ class Controls(ABC):
         ConfigurationError for other values.
         """
         self._check(speaker, listener)
+        if gain != 1:
+            self._check_apart(speaker)
         self._hearing.set_gain(gain, speaker, listener)
 
     def gain(self, speaker: Who, listener: Leg | None = None) -> float:
@@ -52,26 +58,30 @@ class Controls(ABC):
 
     def mute(self, who: Who, muted: bool = True) -> None:
         """Let nobody hear them, or again; nothing is decoded of who is muted."""
+        if muted:
+            self._check_apart(who)
         self._switch(self._hearing.mute, who, muted, "muted")
 
     def deafen(self, who: Who, deaf: bool = True) -> None:
         """Let their leg hear nobody, or again."""
-        self._switch(self._hearing.deafen, self._leg(who), deaf, "deaf")
+        self._switch(self._hearing.deafen, self._whole_leg(who), deaf, "deaf")
 
     def hold(self, who: Who, held: bool = True) -> None:
         """Let their leg hear nobody and nobody hear it, or again."""
-        self._switch(self._hearing.hold, self._leg(who), held, "held")
+        self._switch(self._hearing.hold, self._whole_leg(who), held, "held")
 
     def whisper(self, speaker: Who, listeners: Iterable[Who] | None) -> None:
         """Let only these legs hear somebody, to coach them, say; None: everybody again."""
         self._check(speaker)
-        legs = None if listeners is None else [self._leg(who) for who in listeners]
+        if listeners is not None:
+            self._check_apart(speaker)
+        legs = None if listeners is None else [self._whole_leg(who) for who in listeners]
         self._hearing.whisper(speaker, legs)
         self._changed(speaker, "whisper", legs is not None)
 
     def move(self, who: Who, room: str = "") -> None:
         """Put their leg into a side room, where only those in it hear each other; "": back."""
-        leg = self._leg(who)
+        leg = self._whole_leg(who)
         if self._hearing.room(leg) != room:
             self._hearing.move(leg, room)
             self._changed(leg, "room", room)
@@ -113,7 +123,7 @@ class Controls(ABC):
 
     def set_role(self, who: Who, role: Role) -> None:
         """Make a leg a listener, speaker or moderator; listeners are neither heard nor seen."""
-        leg = self._leg(who)
+        leg = self._whole_leg(who)
         if leg.role is not role:
             leg.role = role
             self._hearing.silence(leg, role is Role.LISTENER)
@@ -128,11 +138,31 @@ class Controls(ABC):
 
     # -- inside
 
+    @abstractmethod
+    def _mixer_of(self, person: Attendee) -> str | None:
+        """What the one is called who mixes the sound of somebody; None: nobody does."""
+
     def _leg(self, who: Who) -> Leg:
         leg = who.leg if isinstance(who, Attendee) else who
         if not isinstance(leg, Leg) or self._legs.get(leg.identity) is not leg:
             raise NoItemError(f"{who!r} is not in {self.identity} now")
         return leg
+
+    def _whole_leg(self, who: Who) -> Leg:
+        """Their leg; NotSupportedError for a person who is one of several there."""
+        leg = self._leg(who)
+        if isinstance(who, Attendee) and leg.is_shared:
+            raise NotSupportedError(
+                f"{who.name} is one of several people on {leg.identity}, and that would be done to "
+                "all of them: give the leg if it is to be"
+            )
+        return leg
+
+    def _check_apart(self, who: Who) -> None:
+        """NotSupportedError for somebody whose sound cannot be told from that of others."""
+        self._check(who)
+        if isinstance(who, Attendee) and (mixer := self._mixer_of(who)) is not None:
+            raise NotSupportedError(f"{who.name} arrives in the mix of {mixer}: mute them there")
 
     def _check(self, *people: Who | None) -> None:
         for who in people:

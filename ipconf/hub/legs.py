@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..engine.reception import RemoteSource
 from ..stats import CallStats
 from .people import Attendee, Role
 from .stats import LegStats, PictureStats
@@ -12,6 +15,20 @@ from .voices import Voice
 
 if TYPE_CHECKING:
     from ..conference import Conference
+
+
+QUIET_S = 2.0
+"""Who has sent nothing for so long gives way to who sends, where a leg is full."""
+
+
+def longest_quiet(sources: Iterable[RemoteSource], now: float) -> RemoteSource | None:
+    """Who of them has sent no media for longest; None where nobody has been quiet for `QUIET_S`."""
+    quiet = min(sources, key=_sent_at, default=None)
+    return quiet if quiet is not None and now - _sent_at(quiet) >= QUIET_S else None
+
+
+def _sent_at(source: RemoteSource) -> float:
+    return -math.inf if source.last_rtp is None else source.last_rtp
 
 
 class Leg(ABC):
@@ -44,6 +61,12 @@ class Leg(ABC):
         """Of the people on it, or its own; of a leg that is gone, the last one."""
         there = ", ".join(person.name for person in self.attendees)
         return self.name or there or self.known_as
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether there are several people on it, or may be at any time: what is done to the leg is
+        done to all of them."""
+        return len(self.attendees) > 1
 
     def stats(self) -> LegStats:
         """What it has counted."""

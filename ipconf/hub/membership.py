@@ -30,7 +30,10 @@ from ..events import (
     LegAdded,
     LegFailed,
     LegRemoved,
+    ParticipantActive,
     ParticipantEvent,
+    ParticipantInactive,
+    ParticipantInfoChanged,
     ParticipantLeft,
     ParticipantTimedOut,
     TerminalEvent,
@@ -66,7 +69,11 @@ class Membership(VideoControls):
         self._speakers = DominantSpeaker()
         self.bridge = AudioBridge(self._hearing, self._speakers, settings.max_talkers)
         self._attendance = Attendance(
-            self._post, provider.identity.cname, settings.max_people_per_leg
+            self._post,
+            self._csrc_changed,
+            self._legs,
+            provider.identity.cname,
+            settings.max_people_per_leg,
         )
         self._by_call: dict[Call, CallLeg] = {}
         self._numbers = count(1)
@@ -182,10 +189,11 @@ class Membership(VideoControls):
 
         Sound is int16 (n, 1 or 2) at 48 kHz, or a terminal, for a file its track, which ends with
         the file; `remove` ends it early. It is nobody: no person is listed for it. Raises what
-        `add_local` raises, and ConfigurationError for other sound.
+        `add_local` raises, ConfigurationError for other sound, NotSupportedError for one of several
+        people on a leg.
         """
         terminal = sound if isinstance(sound, CaptureTerminal) else Utterance(sound)
-        listeners = None if to is None else [self._leg(who) for who in to]
+        listeners = None if to is None else [self._whole_leg(who) for who in to]
         self._check_room()
         leg = LocalLeg(self._whole, f"leg {next(self._numbers)}", "Announcement", Role.SPEAKER)
         self._enter(leg)
@@ -203,15 +211,20 @@ class Membership(VideoControls):
     async def remove(self, who: Who, reason: str = "") -> None:
         """End somebody's leg: the call is disconnected with that reason, local terminals freed.
 
-        NoItemError if they are not here.
+        NoItemError if they are not here; NotSupportedError for one of several people on a leg,
+        behind a mixer or in a group: nobody can be sent away from there alone.
         """
-        leg = self._leg(who)
+        leg = self._whole_leg(who)
         self._drop(leg, reason)
         if isinstance(leg, CallLeg):
             await leg.call.disconnect(reason)
 
     def lock(self, locked: bool = True) -> None:
-        """Let nobody join from now on but moderators, or let everybody again."""
+        """Let nobody join from now on but moderators, or let everybody again.
+
+        That is about legs: who joins a group, or comes to a mixer, that is a leg already cannot be
+        kept out.
+        """
         if locked != self._locked:
             self._locked = locked
             self._post(ConferenceLocked, locked=locked)
@@ -357,8 +370,15 @@ class Membership(VideoControls):
                 self._people_changed(call, reason, text)
             case ParticipantTimedOut(call=call):
                 self._people_changed(call, GoneReason.TIMEOUT)
+            case ParticipantActive() | ParticipantInactive() | ParticipantInfoChanged() if (
+                self._person_changed(event)
+            ):
+                pass
             case ParticipantEvent(call=call):
                 self._people_changed(call, GoneReason.BYE)
+
+    def _mixer_of(self, person: Attendee) -> str | None:
+        return self._attendance.mixer_of(person)
 
     def _refresh(self, leg: CallLeg, reason: GoneReason, text: str = "") -> None:
         """Find out who is on a leg now."""
@@ -374,6 +394,25 @@ class Membership(VideoControls):
             person = leg.attendees[0]  # nobody else could
         if person is not None:
             self._post(AttendeePressed, attendee=person, digit=event.digit)
+
+    def _person_changed(self, event: ParticipantEvent) -> bool:
+        """Somebody's items have changed, say; False where all on their leg are to be looked at."""
+        leg, person = self._by_call.get(event.call), event.participant
+        if leg is None or person is None:
+            return leg is None
+        return self._attendance.look_at(leg, person, self.now())
+
+    def _look_again(self) -> None:
+        """See whether who was not believed in is to be believed in now."""
+        for leg in self._attendance.held_back():
+            self._refresh(leg, GoneReason.BYE)
+
+    def _csrc_changed(self, person: Attendee, before: int, after: int) -> None:
+        """Pictures of somebody are named by another CSRC from now on."""
+        for feed in self.video.feeds:
+            if feed.attendee is person and feed.csrc == before:
+                feed.csrc = after
+                self.video.owner_changed(feed, self.now())
 
     def _people_changed(self, call: Call, reason: GoneReason, text: str = "") -> None:
         leg = self._by_call.get(call)

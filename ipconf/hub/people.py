@@ -86,7 +86,8 @@ def items_of(participant: Participant, name: str) -> dict[SdesType, str]:
 def choose_csrc(sources: tuple[RemoteSource, ...], is_taken: Callable[[int], bool]) -> int:
     """The SSRC under which a person is named: their own for sound, or a random one if it is taken.
 
-    RFC 3550 section 7.3 lets a mixer keep the identifiers; two legs may have the same ones.
+    RFC 3550 section 7.3 lets a mixer keep the identifiers; two legs may have the same ones. None is
+    chosen that somebody else has somewhere: they would find their own SSRC in use.
     """
     own = sorted(sources, key=lambda s: (s.medium is not MediaType.AUDIO, s.contributing))
     for source in own:

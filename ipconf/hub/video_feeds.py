@@ -106,6 +106,8 @@ class Feed:
         """Since when it sends more than anybody may."""
         self.limit_bps = math.inf
         """What it was told to send at most."""
+        self.retired = False
+        """Whether others needed its place: of its next packet a new one begins."""
         self.began_at = now
         self.last_at = -math.inf
         self._asked_at = math.inf  # for a key frame, first, that has not come yet
@@ -155,6 +157,9 @@ class Feed:
 
     def take(self, packet: RtpPacket, now: float) -> None:
         """A packet has come: everybody who looks gets it at once."""
+        if self.retired and self.leg.video_inlet is not None:
+            self.leg.video_inlet.packet_arrived(packet, now)
+            return
         if packet.csrcs and self.leg.loops.brings_back(packet, now):
             return
         self.last_at = now

@@ -11,13 +11,14 @@ from ..engine.session_config import PayloadFormat
 from ..model import Direction, MediaType
 from ..streams.video_render import VideoRenderStream
 from ..terminals.packets import Outlet, PacketSink, PacketSource, PacketTaker
+from .legs import longest_quiet
 from .video_feeds import Feed
 
 if TYPE_CHECKING:
     from .call_legs import CallLeg
 
 MAX_FEEDS = 64
-"""Sources of pictures on one leg; more are shown to nobody."""
+"""Sources of pictures on one leg at a time; more are shown to nobody."""
 
 
 class VideoInlet(PacketSink):
@@ -52,7 +53,7 @@ class VideoInlet(PacketSink):
 
     def _admit(self, source: RemoteSource | None, now: float) -> Feed | None:
         leg = self._leg
-        if source is None or len(self._feeds) >= MAX_FEEDS:
+        if source is None or (len(self._feeds) >= MAX_FEEDS and not self._make_room(now)):
             leg.refused += 1
             return None
         formats, content = self._sections.get(source.mid, ((), ""))
@@ -60,6 +61,15 @@ class VideoInlet(PacketSink):
         self._feeds[source] = feed
         leg.conference.feed_came(feed)
         return feed
+
+    def _make_room(self, now: float) -> bool:
+        """Do without somebody who has sent nothing for some time; False: there is nobody."""
+        quiet = longest_quiet((s for s, feed in self._feeds.items() if not feed.live), now)
+        if quiet is None:
+            return False
+        self._feeds[quiet].retired = True
+        self._remove(self._feeds[quiet])
+        return True
 
     def _head_of(self, source: RemoteSource) -> Feed | None:
         """What has come already of that of which the source is a layer."""
@@ -70,10 +80,13 @@ class VideoInlet(PacketSink):
 
     def source_gone(self, source: RemoteSource) -> None:
         self._leg.loops.forget(source)
-        feed = self._feeds.pop(source, None)
-        if feed is not None:
-            feed.end()
-            self._leg.conference.feed_gone(feed)
+        if source in self._feeds:
+            self._remove(self._feeds[source])
+
+    def _remove(self, feed: Feed) -> None:
+        del self._feeds[feed.source]
+        feed.end()
+        self._leg.conference.feed_gone(feed)
 
     def end(self) -> None:
         for source in tuple(self._feeds):

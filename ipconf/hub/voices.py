@@ -144,6 +144,7 @@ class RemoteVoice(Voice):
         """Of the session that lets `skim` have packets while it sleeps."""
         self._loops = leg.loops
         self._looped = False
+        self._retired = False
         self._mixed: tuple[int, ...] = ()  # CSRCs of the latest packet
         self._probers: dict[int, AudioDecoder] = {}
         self._until_probe = 0
@@ -151,6 +152,9 @@ class RemoteVoice(Voice):
 
     def take(self, packet: RtpPacket, now: float) -> None:
         """A packet of it has come; of most it is only told how loud it is."""
+        if self._retired:
+            self.leg.inlet.packet_arrived(packet, now)
+            return
         if packet.csrcs or self._looped:
             self._looped = self._loops.brings_back(packet, now)
             if self._looped:
@@ -181,6 +185,8 @@ class RemoteVoice(Voice):
 
     def skim(self, run: Sequence[Timed], levels: Sequence[int]) -> None:
         """Packets of it have come while it sleeps, and tell how loud it is."""
+        if self._retired:
+            return
         self._recent.extend(run[-KEPT_PACKETS:])
         self.level = levels[-1]
         for (_, now), level in zip(run, levels, strict=True):
@@ -257,6 +263,13 @@ class RemoteVoice(Voice):
         self._receiver = None
         self.awake = False
         self._gain = 0.0
+
+    def retire(self) -> None:
+        """Others need its place: of its next packet, which may still come here, a new one begins.
+
+        Packets that are only skimmed would begin nothing: as if it were awake, there are none.
+        """
+        self._retired = self.awake = True
 
     def end(self) -> None:
         """Its packets end by themselves."""
