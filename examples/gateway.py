@@ -29,8 +29,10 @@ o=- 1 1 IN IP4 127.0.0.1
 s=Tea
 c=IN IP4 239.255.42.42/0
 t=0 0
-m=audio 42420 RTP/AVP 96
-a=rtpmap:96 opus/48000/2
+m=audio 42420 RTP/AVP 111 110
+a=rtpmap:111 opus/48000/2
+a=rtpmap:110 telephone-event/48000
+a=fmtp:110 0-16
 """
 
 

@@ -95,7 +95,7 @@ _adapter: TypeAdapter[TspMessage] = TypeAdapter(TspMessage)
 
 
 def parse_tsp_message(text: str | bytes) -> TspMessage:
-    """A message from its JSON form; NegotiationError says what is wrong with it, and nothing else.
+    """A message from its JSON form; NegotiationError, and nothing else, for what is none.
 
     More than `MAX_MESSAGE_CHARACTERS` characters (of bytes: bytes) are wrong as well.
     """
@@ -104,4 +104,7 @@ def parse_tsp_message(text: str | bytes) -> TspMessage:
     try:
         return _adapter.validate_json(text)
     except ValueError as exc:
-        raise NegotiationError(f"not a signalling message: {exc}") from exc
+        # It may be told to whoever sent it: so nothing of it, nor of how it is read.
+        raise NegotiationError(
+            'not a signalling message: each is an object of JSON on a line, with its "kind"'
+        ) from exc

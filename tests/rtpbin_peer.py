@@ -5,6 +5,8 @@ rtpbin_peer.py send GROUP PORT HZ      sends a tone and a red picture (to PORT +
 rtpbin_peer.py play GROUP PORT         prints a line of JSON for each half second of each source:
                                        {"hz", "rms", "ssrc"}, and {"described", "of"} or {"left"}
                                        for sources, CSRCs included
+rtpbin_peer.py watch GROUP PORT        the same, and of pictures (on PORT + 2) each half second
+                                       {"sees", "ssrc"}: Y, U and V of the left and the right half
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections import deque
 
 import gi
@@ -45,7 +48,20 @@ PLAYED = (
     "clock-rate=48000,encoding-name=OPUS,payload=111 ! rb.recv_rtp_sink_0 "
     "udpsrc address={group} port={rtcp} multicast-iface=lo ! rb.recv_rtcp_sink_0 "
 )
-
+WATCHED = (
+    "udpsrc address={group} port={port} multicast-iface=lo caps=application/x-rtp,media=video,"
+    "clock-rate=90000,encoding-name=VP8,payload=96 ! rb.recv_rtp_sink_1 "
+    "udpsrc address={group} port={rtcp} multicast-iface=lo ! rb.recv_rtcp_sink_1 "
+)
+HEARD = (
+    "queue ! rtpopusdepay ! opusdec ! audioconvert ! audioresample "
+    "! audio/x-raw,format=S16LE,channels=1,rate=48000 "
+    "! appsink name=sink emit-signals=true sync=false"
+)
+SEEN = (
+    "queue ! rtpvp8depay ! vp8dec ! videoconvert ! video/x-raw,format=Y444 "
+    "! appsink name=sink emit-signals=true sync=false"
+)
 
 saying = threading.Lock()
 
@@ -61,10 +77,11 @@ class Peer:
 
     def __init__(self, mode: str, group: str, port: int, hz: str) -> None:
         self.sound: dict[int, deque[bytes]] = {}
+        self.seen_at: dict[int, float] = {}
         self.loop = GLib.MainLoop()
         sends = mode == "send"
         text = "rtpbin name=rb "
-        for session in range(2 if sends else 1):
+        for session in range(1 if mode == "play" else 2):
             rtp = OUT.format(group=group, port=port + 2 * session)
             rtcp = OUT.format(group=group, port=port + 2 * session + 1)
             text += f"rb.send_rtcp_src_{session} ! {rtcp} sync=false async=false "
@@ -73,6 +90,8 @@ class Peer:
         text += (SOUND + PICTURES if sends else PLAYED).format(
             group=group, port=port, rtcp=port + 1, hz=hz
         )
+        if mode == "watch":
+            text += WATCHED.format(group=group, port=port + 2, rtcp=port + 3)
         self.pipeline = Gst.parse_launch(text)
         self.bin = self.pipeline.get_by_name("rb")
         items = Gst.Structure.new_empty("application/x-rtp-source-sdes")
@@ -102,14 +121,14 @@ class Peer:
         """Something arrives: decode it."""
         if not pad.get_name().startswith("recv_rtp_src"):
             return
-        part = Gst.parse_bin_from_description(
-            "queue ! rtpopusdepay ! opusdec ! audioconvert ! audioresample "
-            "! audio/x-raw,format=S16LE,channels=1,rate=48000 "
-            "! appsink name=sink emit-signals=true sync=false",
-            True,
-        )
-        sound = self.sound[int(pad.get_name().split("_")[-2])] = deque[bytes](maxlen=25)
-        part.get_by_name("sink").connect("new-sample", self.heard, sound)
+        session, ssrc = map(int, pad.get_name().split("_")[-3:-1])
+        part = Gst.parse_bin_from_description(SEEN if session else HEARD, True)
+        sink = part.get_by_name("sink")
+        if session:
+            sink.connect("new-sample", self.seen, ssrc)
+        else:
+            sound = self.sound[ssrc] = deque[bytes](maxlen=25)
+            sink.connect("new-sample", self.heard, sound)
         self.pipeline.add(part)
         part.sync_state_with_parent()
         pad.link(part.get_static_pad("sink"))
@@ -118,6 +137,22 @@ class Peer:
         """A block of sound."""
         buffer = sink.emit("pull-sample").get_buffer()
         sound.append(buffer.extract_dup(0, buffer.get_size()))
+        return Gst.FlowReturn.OK
+
+    def seen(self, sink: Gst.Element, ssrc: int) -> Gst.FlowReturn:
+        """A picture: say what its middle line shows, if that was not said a moment ago."""
+        sample = sink.emit("pull-sample")
+        if time.monotonic() - self.seen_at.get(ssrc, 0) < 0.5:
+            return Gst.FlowReturn.OK
+        self.seen_at[ssrc] = time.monotonic()
+        form, buffer = sample.get_caps().get_structure(0), sample.get_buffer()
+        width, height = form.get_value("width"), form.get_value("height")
+        planes = buffer.extract_dup(0, buffer.get_size())
+        stride = len(planes) // 3 // height
+        lines = [planes[(n * height + height // 2) * stride :][:width] for n in range(3)]
+        middle = width // 2
+        sides = [[line[: middle - 8], line[middle + 8 :]] for line in lines]
+        say(sees=[[sum(s[n]) / len(s[n]) for s in sides] for n in range(2)], ssrc=ssrc)
         return Gst.FlowReturn.OK
 
     def report(self) -> bool:

@@ -29,6 +29,11 @@ SAYS = {
         "Over WebRTC Gus is told of Ann and Gate",
         "Each hears the other: Ann and Gus",
     ],
+    "phone.py": [
+        "The telephone is answered with the formats 0 101",
+        "Who talks: desk@example.org",
+        "In the group Ann is told of Gate desk@example.org",
+    ],
     "softphone.py": [
         "Alice: call 1 was not connected: Bob is busy",
         "Bob: it rings",
@@ -45,7 +50,7 @@ SAYS = {
 }
 """The lines that an example prints."""
 
-PUBLIC = {"ipconf", "ipconf.errors", "ipconf.events", "ipconf.private_ifaces"}
+PUBLIC = {"ipconf", "ipconf.errors", "ipconf.events", "ipconf.private_ifaces", "ipconf.tsp_data"}
 """What a program may build on, besides terminals and the base of transports."""
 
 

@@ -19,7 +19,7 @@ ROOT = Path(ipconf.__file__).parent
 LAYERS = (
     {"errors", "settings", "model", "events", "tsp_data"},
     {"engine", "sdp", "participants", "private_ifaces", "event_hub", "ticker", "workers"},
-    {"codecs", "transports", "terminals", "pipelines", "directory"},
+    {"codecs", "transports", "terminals", "pipelines", "directory", "programs"},
     {"rtp_streams", "streams", "stats", "calls"},
     {"call"},
     {"conference", "hub"},

@@ -61,7 +61,11 @@ def announcement_group(address: str | Group) -> Group:
     return GLOBAL_GROUP
 
 
-LISTENED_IPV4: tuple[Group, ...] = (GLOBAL_GROUP, *(network[-1] for network in SCOPED_NETWORKS))
+LISTENED_IPV4: tuple[Group, ...] = (
+    GLOBAL_GROUP,
+    *(network[-1] for network in SCOPED_NETWORKS),
+    LINK_GROUP,
+)
 """What a listener joins unless it knows better."""
 LISTENED_IPV6: tuple[Group, ...] = tuple(
     IPv6Address(f"ff0{scope}::2:7ffe") for scope in ("2", "5", "8", "e")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import sys
 from contextlib import suppress
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
+from ..errors import ConfigurationError
 from .scopes import Group
 
+if sys.platform == "linux":
+    import fcntl
+
+_GET_ADDRESS = 0x8915
+"""Linux: SIOCGIFADDR, netdevice(7)."""
 IP_MULTICAST_ALL = 49
 """Linux: with 0 a socket gets only what comes on interfaces that it joined on itself."""
 _ADDRESSES = Path("/proc/net/if_inet6")
@@ -66,6 +73,64 @@ def send_to_group(
     else:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, ttl)
     sock.sendto(datagram, _socket_address(group, port, interface))
+
+
+def address_on(interface: str, version: int) -> Group:
+    """The address of an interface that is given by its name, as eth0, or by that address itself.
+
+    ConfigurationError, about the flag --interface, where there is none of that version of IP.
+    """
+    try:
+        address = ip_address(interface)
+    except ValueError:
+        address = _address_of(interface, version)
+    else:
+        if address.version != version:
+            raise ConfigurationError(
+                f"--interface {interface} is an address of IPv{address.version}, and the group is "
+                f"one of IPv{version}: give an address of that, or the interface's name"
+            )
+    try:
+        _socket_bound_to(address).close()
+    except OSError as exc:
+        if exc.errno not in (errno.EADDRNOTAVAIL, errno.EINVAL):
+            raise
+        raise ConfigurationError(
+            f"--interface {interface}: this machine has no such address"
+        ) from None
+    return address
+
+
+def _address_of(name: str, version: int) -> Group:
+    try:
+        index = socket.if_nametoindex(name)
+    except (OSError, ValueError):
+        raise ConfigurationError(
+            f"--interface: there is no interface {name!r}; give its name, as eth0, or an address "
+            "of this machine"
+        ) from None
+    if sys.platform == "linux" and version == 4:
+        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            request = struct.pack("@256s", name.encode()[:15])
+            return IPv4Address(fcntl.ioctl(probe.fileno(), _GET_ADDRESS, request)[20:24])
+    for line in _ADDRESSES.read_text().splitlines() if version == 6 and _ADDRESSES.exists() else ():
+        address, number, *_ = line.split()
+        if int(number, 16) == index:
+            found = IPv6Address(bytes.fromhex(address))
+            return IPv6Address(f"{found}%{name}") if found.is_link_local else found
+    raise ConfigurationError(
+        f"--interface {name} has no address of IPv{version} that is known; give one of this machine"
+    )
+
+
+def _socket_bound_to(address: Group) -> socket.socket:
+    sock = _socket(address)
+    try:
+        sock.bind(_socket_address(address, 0, address))
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _socket(interface: Group) -> socket.socket:

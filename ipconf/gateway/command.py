@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, DescriptionError, IpconfError
-from ..join.options import add_group_options, check_seconds, group_settings, read_description
+from ..join.options import (
+    LOOPBACK_HELP,
+    add_group_options,
+    check_interface,
+    check_seconds,
+    group_settings,
+    read_description,
+)
 from ..model import CallSettings, Identity, LoopbackMode
+from ..programs import check_addresses, check_record, in_flags, ports_of
 from .run import Opening, keep_open
 
 if TYPE_CHECKING:
@@ -32,13 +40,13 @@ def add_gateway(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
         help="let guests over WebRTC into a conference that a description describes",
         description="Joins the conference that an SDP file describes, takes calls over WebRTC, "
         "whose signalling is a message of JSON a line over TCP, and lets all of them hear and see "
-        "one another. Prints who comes, who goes and who talks, until Ctrl-C.",
+        "one another. Prints who comes, who goes and who talks, until Ctrl-C. Exits with 0, with 1 "
+        "if something failed, and with 2 if an option is wrong.",
     )
     add_group_options(
         parser,
         (LoopbackMode.NONE, LoopbackMode.SELECTIVE),
-        "what this machine hears of what goes to the group: nothing, or selective: what others "
-        "here send",
+        LOOPBACK_HELP,
     )
     parser.add_argument("--name", default=NAME, help="what the group calls it (%(default)s)")
     parser.add_argument(
@@ -77,14 +85,14 @@ def run_gateway(options: argparse.Namespace) -> int:
     try:
         opening = _opening(options)
     except (OSError, ConfigurationError, DescriptionError) as exc:
-        print(f"ipconf gateway: {exc}", file=sys.stderr)
+        print(f"ipconf gateway: {in_flags(exc)}", file=sys.stderr)
         return 2
     try:
-        asyncio.run(keep_open(opening, lambda line: print(line, flush=True)))
+        is_complete = asyncio.run(keep_open(opening, lambda line: print(line, flush=True)))
     except IpconfError as exc:
-        print(f"ipconf gateway: {exc}", file=sys.stderr)
+        print(f"ipconf gateway: {in_flags(exc)}", file=sys.stderr)
         return 1
-    return 0
+    return 0 if is_complete else 1
 
 
 def _opening(options: argparse.Namespace) -> Opening:
@@ -93,10 +101,15 @@ def _opening(options: argparse.Namespace) -> Opening:
         raise ConfigurationError(f"--max-guests {options.max_guests}: give at least 1")
     if not 1 <= options.video_slots <= MAX_SLOTS:
         raise ConfigurationError(f"--video-slots {options.video_slots}: give 1 to {MAX_SLOTS}")
+    check_addresses((host,), "--listen")
+    check_record(options.record)
+    description = read_description(options.description)
+    group = group_settings(options)
+    check_interface(options, description)
     return Opening(
-        description=read_description(options.description),
+        description=description,
         identity=Identity(name=options.name),
-        group=group_settings(options),
+        group=group,
         guests=_guest_settings(options, host),
         loopback=LoopbackMode(options.loopback),
         host=host,
@@ -108,25 +121,21 @@ def _opening(options: argparse.Namespace) -> Opening:
 
 
 def _guest_settings(options: argparse.Namespace, host: str) -> CallSettings:
-    addresses = options.ice_addresses
-    return CallSettings(
-        ice_addresses=_loopback(host) if addresses is None else _parts(addresses),
-        public_addresses=options.public_address or (),
-        port_range=None if options.udp_ports is None else _ports(options.udp_ports),
+    given = None if options.ice_addresses is None else _parts(options.ice_addresses)
+    if given == ():
+        raise ConfigurationError("--ice-addresses: give at least one address")
+    settings = CallSettings(
+        ice_addresses=_loopback(host) if given is None else given,
+        public_addresses=() if options.public_address is None else options.public_address,
+        port_range=None if options.udp_ports is None else ports_of(options.udp_ports),
         video_sections=options.video_slots + 1,
     )
+    check_addresses(given or (), "--ice-addresses")
+    return settings
 
 
 def _parts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _ports(text: str) -> tuple[int, int]:
-    low, _, high = text.partition("-")
-    try:
-        return int(low), int(high)
-    except ValueError:
-        raise ConfigurationError(f"--udp-ports {text}: give two ports, as 40000-40100") from None
 
 
 def _address(text: str) -> tuple[str, int]:

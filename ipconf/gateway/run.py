@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+import time
 from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from ..conference import Conference
 from ..errors import CallDeclinedError
 from ..events import ConferenceEvent, LegRemoved
 from ..hub.call_legs import CallLeg
-from ..join.run import MEDIA_NEWS, told_of_media
+from ..join.telling import MEDIA_NEWS, Unused, told_at_first, told_of_media, told_of_place
 from ..model import CallSettings, ConferenceSettings, Identity, LoopbackMode
 from ..msp import MediaServiceProvider
 from ..private_ifaces import MulticastControl
+from ..programs import ending, wait_until
 from ..sdp import ConferenceDescription
 from ..tsp.socket import SocketTsp
 from .telling import Teller
@@ -39,20 +40,21 @@ class Opening:
     """Of the call in the group."""
     guests: CallSettings
     """Of the guests' calls."""
-    loopback: LoopbackMode = LoopbackMode.NONE
+    loopback: LoopbackMode = LoopbackMode.SELECTIVE
     host: str = "127.0.0.1"
     port: int = 0
     """Where guests call; 0 is any free port."""
     max_guests: int = 16
     seconds: float | None = None
-    """None stays open until SIGTERM, or until it is cancelled."""
+    """None stays open until Ctrl-C or SIGTERM, or until it is cancelled."""
     record: Path | None = None
 
 
-async def keep_open(opening: Opening, say: Callable[[str], None]) -> None:
+async def keep_open(opening: Opening, say: Callable[[str], None]) -> bool:
     """Join, let guests in, `say` what happens, and end with a BYE to all, also when cancelled.
 
-    Raises what `create_call`, `Call.join`, `Conference.record` and `SocketTsp.listen` do.
+    Returns whether all is recorded that was to be. Raises what `create_call`, `Call.join`,
+    `Conference.record` and `SocketTsp.listen` do.
     """
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -65,23 +67,26 @@ async def keep_open(opening: Opening, say: Callable[[str], None]) -> None:
         watching = [gateway.watch(teller), gateway.watch_media(teller)]
         tasks = [asyncio.create_task(work) for work in watching]
         stack.push_async_callback(gateway.end, tasks)
-        with suppress(NotImplementedError):  # on Windows
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, gateway.over.set)
+        unused = Unused(gateway.group.call)
         await gateway.group.call.join()
         port = await tsp.listen(opening.host, opening.port)
-        say(_welcome(gateway.group.call, opening, port))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(opening.seconds):
-                await gateway.over.wait()
+        where = told_of_place(gateway.group.call, opening.description, unused)
+        host = f"[{opening.host}]" if ":" in opening.host else opening.host
+        say(f"{where}; guests call {host}:{port}.")
+        for line in told_at_first(gateway.group.call, opening.description, unused, time.time()):
+            say(line)
+        await wait_until(gateway.over, opening.seconds)
         if gateway.group.call.error is not None:
             raise gateway.group.call.error
+    recording = gateway.recording
+    return recording is None or recording.error is None
 
 
 class Gateway:
     """A conference of which one leg is the group, and all others are guests."""
 
     def __init__(self, msp: MediaServiceProvider, opening: Opening) -> None:
-        self.over = asyncio.Event()
+        self.over = ending()
         self._max_guests = opening.max_guests
         self._leaving: set[asyncio.Task[None]] = set()
         description = opening.description
@@ -93,8 +98,7 @@ class Gateway:
         call = msp.create_call(settings=opening.group, description=description)
         call.query(MulticastControl).loopback_mode = opening.loopback
         self.group: CallLeg = self.conference.add(call)
-        if opening.record is not None:
-            self.conference.record(opening.record)
+        self.recording = None if opening.record is None else self.conference.record(opening.record)
 
     def take(self, call: Call) -> None:
         """Somebody calls: they are a guest, unless there are too many."""
@@ -127,10 +131,3 @@ class Gateway:
             task.cancel()
         await asyncio.wait([*watching, *self._leaving])
         await self.conference.end(FAREWELL)
-
-
-def _welcome(call: Call, opening: Opening, port: int) -> str:
-    where = ", ".join(opening.description.groups) or "one place"
-    media = " and ".join(medium.value for medium in call.media_types)
-    host = f"[{opening.host}]" if ":" in opening.host else opening.host
-    return f"In {opening.description.name}, {media} at {where}; guests call {host}:{port}."

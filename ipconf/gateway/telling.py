@@ -9,6 +9,7 @@ from ..events import (
     AttendeeEvent,
     AttendeeJoined,
     AttendeeLeft,
+    AttendeePressed,
     AttendeeSilent,
     AttendeeTalking,
     ConferenceEvent,
@@ -42,6 +43,8 @@ class Teller:
                     f"{mixer.name} brings back what is sent to the group, and is not heard for "
                     "that. Do two gateways join the same groups? End one of them."
                 )
+            case AttendeePressed(attendee=person) if person.leg is self._group:
+                pass  # told of the media of the group, those of unknown sources as well
             case AttendeeEvent(attendee=person):
                 before = self._names.get(person)
                 self._names[person] = person.name
@@ -61,6 +64,8 @@ def _told(event: AttendeeEvent, before: str) -> str | None:
             return f"{name} is here"
         case AttendeeChanged() if name != before:
             return f"{before} is called {name}"
+        case AttendeePressed(digit=digit):
+            return f"{name} presses {digit}"
         case AttendeeTalking():
             return f"{name} talks"
         case AttendeeSilent():

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import sys
 from collections.abc import Iterable
 from ipaddress import ip_address
-from pathlib import Path
 
+from ..directory.sockets import address_on
 from ..errors import DescriptionError
 from ..model import CallSettings, LoopbackMode
+from ..programs import ports_of, read_input
 from ..sdp import ConferenceDescription, parse_description
+
+LOOPBACK_HELP = (
+    "none: others on this machine do not hear you (but on lo they always do); selective: they do"
+)
 
 
 def add_group_options(
@@ -31,7 +35,7 @@ def add_group_options(
         "--for", type=float, dest="seconds", metavar="SECONDS", help="leave after that time"
     )
     parser.add_argument(
-        "--loopback", choices=[mode.value for mode in modes], default=LoopbackMode.NONE.value,
+        "--loopback", choices=[mode.value for mode in modes], default=LoopbackMode.SELECTIVE.value,
         help=f"{loopback_help} (%(default)s)",
     )  # fmt: skip
 
@@ -42,13 +46,16 @@ def check_seconds(options: argparse.Namespace) -> None:
         options.parser.error(f"--for {options.seconds:g}: give more than 0 seconds")
 
 
-def group_settings(options: argparse.Namespace) -> CallSettings:
+def group_settings(options: argparse.Namespace, udp_ports: str | None = None) -> CallSettings:
     """How the call in the group connects; ConfigurationError for values that are none.
 
     Towards a single far end its own address is that of the interface, where that is given as one.
     """
     settings = CallSettings(
-        transport="rtp", multicast_interface=options.interface, multicast_ttl=options.ttl
+        transport="rtp",
+        multicast_interface=options.interface,
+        multicast_ttl=options.ttl,
+        port_range=None if udp_ports is None else ports_of(udp_ports),
     )
     try:
         return settings.replace(rtp_address=ip_address(options.interface or ""))
@@ -56,9 +63,18 @@ def group_settings(options: argparse.Namespace) -> CallSettings:
         return settings
 
 
+def check_interface(options: argparse.Namespace, description: ConferenceDescription) -> None:
+    """ConfigurationError for an interface that is none of this machine, or has no address of the
+    version of IP of a group of the description.
+    """
+    if options.interface is not None:
+        for version in sorted({ip_address(group).version for group in description.groups}):
+            address_on(options.interface, version)
+
+
 def read_description(name: str) -> ConferenceDescription:
     """The description in a file; OSError, or DescriptionError with the file's name and the line."""
-    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    data = read_input(name)
     try:
         return parse_description(data)
     except DescriptionError as exc:

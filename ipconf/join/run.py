@@ -3,48 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..call import Call
 from ..events import (
-    AuthenticationEvent,
-    CallEvent,
     CallStateChanged,
-    DigitBegan,
-    NewParticipant,
-    ParticipantActive,
+    FileCause,
+    FileTerminalEvent,
     ParticipantEvent,
-    ParticipantInactive,
-    ParticipantInfoChanged,
-    ParticipantLeft,
-    ParticipantRecovered,
-    ParticipantTimedOut,
+    StreamFailed,
+    TerminalFailed,
 )
-from ..model import (
-    SDES_CONTROLS,
-    CallSettings,
-    CallState,
-    Direction,
-    GoneReason,
-    Identity,
-    LoopbackMode,
-    MediaType,
-)
+from ..model import CallSettings, CallState, Direction, Identity, LoopbackMode, MediaType
 from ..msp import MediaServiceProvider
 from ..participants import Participant
 from ..private_ifaces import MulticastControl
+from ..programs import ending, wait_until
 from ..sdp import ConferenceDescription
 from ..terminals.base import CaptureTerminal
 from ..terminals.files import ClipPlayer, FileRecorder
+from ..terminals.recording import RecordingTrack
 from ..terminals.tones import NullTerminal, ToneTerminal
+from .telling import (
+    MEDIA_NEWS,
+    Unused,
+    told_at_first,
+    told_of_media,
+    told_of_people,
+    told_of_place,
+)
 
 CLIP = Path(__file__).parents[1] / "demo" / "clips" / "alice.ogg"
 """Somebody who talks, over and over."""
-MEDIA_NEWS = (AuthenticationEvent, DigitBegan)
+FAILURES = (FileTerminalEvent, TerminalFailed, StreamFailed)
 SENDS = ("tone", "clip", "none")
 FAREWELL = "ipconf join has ended"
 
@@ -58,38 +53,43 @@ class Visit:
     settings: CallSettings
     send: str = "none"
     """One of `SENDS`."""
-    loopback: LoopbackMode = LoopbackMode.NONE
+    loopback: LoopbackMode = LoopbackMode.SELECTIVE
     seconds: float | None = None
-    """None stays until SIGTERM, or until it is cancelled."""
+    """None stays until Ctrl-C or SIGTERM, or until it is cancelled."""
     record: Path | None = None
 
 
-async def take_part(visit: Visit, say: Callable[[str], None]) -> None:
+async def take_part(visit: Visit, say: Callable[[str], None]) -> bool:
     """Join, `say` what happens, and leave with a BYE, also when cancelled.
 
-    Raises what `create_call`, `Call.join` and the terminals do.
+    Returns whether all is recorded that was to be. Raises what `create_call`, `Call.join` and the
+    terminals do.
     """
-    over = asyncio.Event()
+    over = ending()
+    recorder = None if visit.record is None else FileRecorder(visit.record)
     async with AsyncExitStack() as stack:
         msp = MediaServiceProvider(visit.identity, visit.settings)
         await stack.enter_async_context(msp)
         call = await stack.enter_async_context(msp.create_call(description=visit.description))
         call.query(MulticastControl).loopback_mode = visit.loopback
-        await _select(call, visit, stack)
-        watching = asyncio.create_task(_watch(call, say, over))
+        unused = Unused(call)
+        if recorder is not None:
+            await stack.enter_async_context(recorder)
+        _select(call, visit, recorder, stack)
+        failed: list[Exception] = []
+        watching = asyncio.create_task(_watch(call, say, over, failed))
         stack.push_async_callback(_end, call, watching)
-        with suppress(NotImplementedError):  # on Windows
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
         await call.join()
-        say(_welcome(call, visit))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(visit.seconds):
-                await over.wait()
+        say(f"{told_of_place(call, visit.description, unused)}.")
+        for line in told_at_first(call, visit.description, unused, time.time()):
+            say(line)
+        await wait_until(over, visit.seconds)
         if call.error is not None:
             raise call.error
+    return recorder is None or _is_recorded(recorder, failed, say)
 
 
-async def _select(call: Call, visit: Visit, stack: AsyncExitStack) -> None:
+def _select(call: Call, visit: Visit, recorder: FileRecorder | None, stack: AsyncExitStack) -> None:
     audio = MediaType.AUDIO
     if audio in call.media_types:
         voice = _voice(visit.send)
@@ -98,11 +98,28 @@ async def _select(call: Call, visit: Visit, stack: AsyncExitStack) -> None:
             stack.callback(voice.close)
         # Who talks is known of those who are decoded.
         call.stream(audio, Direction.RENDER).select_terminal(NullTerminal(audio))
-    if visit.record is not None:
-        recorder = await stack.enter_async_context(FileRecorder(visit.record))
+    if recorder is not None:
         for medium in call.media_types:
             track = recorder.create_track(medium)
             call.stream(medium, Direction.RENDER).select_terminal(track)
+
+
+def _is_recorded(recorder: FileRecorder, told: list[Exception], say: Callable[[str], None]) -> bool:
+    """Whether all that was heard is in the file, which is complete by now, if there was anything.
+
+    `told` are the failures that were told before.
+    """
+    if recorder.error is not None and not told:
+        say(_not_recorded(recorder.error))
+    path = recorder.path
+    if recorder.error is None and not told and path.is_file() and not path.stat().st_size:
+        path.unlink()
+        say(f"Nothing was heard, so there is no {path}.")
+    return recorder.error is None and not told
+
+
+def _not_recorded(error: Exception | None) -> str:
+    return f"Nothing is recorded any more: {error}"
 
 
 def _voice(send: str) -> CaptureTerminal | None:
@@ -117,59 +134,27 @@ async def _end(call: Call, watching: asyncio.Task[None]) -> None:
     await call.disconnect(FAREWELL)
 
 
-def _welcome(call: Call, visit: Visit) -> str:
-    where = ", ".join(visit.description.groups) or "one place"
-    media = " and ".join(medium.value for medium in call.media_types)
-    return f"In {visit.description.name}, {media} at {where}."
-
-
-async def _watch(call: Call, say: Callable[[str], None], over: asyncio.Event) -> None:
+async def _watch(
+    call: Call, say: Callable[[str], None], over: asyncio.Event, failed: list[Exception]
+) -> None:
     names: dict[Participant, str] = {}
-    async for event in call.events(ParticipantEvent, CallStateChanged, *MEDIA_NEWS):
+    kinds = (ParticipantEvent, CallStateChanged, *FAILURES, *MEDIA_NEWS)
+    async for event in call.events(*kinds):
         if isinstance(event, CallStateChanged):
             if event.state is CallState.DISCONNECTED:
                 over.set()
+        elif isinstance(event, FileTerminalEvent):
+            if event.cause is FileCause.WRITE_ERROR and event.error is not None:
+                failed.append(event.error)
+                say(_not_recorded(event.error))
+        elif isinstance(event, TerminalFailed | StreamFailed):
+            name = event.stream.identity if event.terminal is None else event.terminal.identity
+            say(f"{name} has failed: {event.error}")
+            if isinstance(event.terminal, RecordingTrack) and event.error is not None:
+                failed.append(event.error)
         elif isinstance(event, MEDIA_NEWS):
             say(told_of_media(event))
         elif isinstance(event, ParticipantEvent) and event.participant is not None:
-            line = _told(event, event.participant, names)
+            line = told_of_people(event, event.participant, names)
             if line:
                 say(line)
-
-
-def told_of_media(event: CallEvent) -> str:
-    """What came with the media of a call, one of `MEDIA_NEWS`, in words."""
-    if isinstance(event, AuthenticationEvent):
-        return f"ssrc {event.ssrc:08x}, {event.stream.media_type.value}: {event.text}"
-    assert isinstance(event, DigitBegan)
-    name = "somebody" if event.participant is None else event.participant.name
-    return f"{name} presses {event.digit}"
-
-
-def _told(
-    event: ParticipantEvent, person: Participant, names: dict[Participant, str]
-) -> str | None:
-    """What an event says in words; None for what nobody wants to know."""
-    before = names.get(person, person.name)
-    name = names[person] = person.name
-    match event:
-        case NewParticipant():
-            return f"{name} is here"
-        case ParticipantRecovered():
-            return f"{name} is here again"
-        case ParticipantInfoChanged() if name != before:
-            return f"{before} is called {name}"
-        case ParticipantActive():
-            return f"{name} talks"
-        case ParticipantInactive():
-            return f"{name} is silent"
-        case ParticipantTimedOut():
-            return f"{name} has vanished"
-        case ParticipantLeft(reason=GoneReason.BYE):
-            del names[person]
-            text = event.text.translate(SDES_CONTROLS)
-            return f"{name} has left" + (f": {text}" if text else "")
-        case ParticipantLeft():
-            del names[person]
-            return f"{name} is not here any more"
-    return None

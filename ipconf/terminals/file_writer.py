@@ -138,7 +138,7 @@ class FileWriter(ABC, Generic[M]):
         try:
             file = FileIO(path, "w")
         except OSError as exc:
-            raise MediaError(f"cannot write {path}: {exc}") from exc
+            raise MediaError(f"cannot write {path}: {exc.strerror or exc}") from exc
         _writers[self._key] = self
         return file
 
