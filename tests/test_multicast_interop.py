@@ -13,10 +13,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 from call_ends import Ends, EventLog, provider
 from multicast_lab import HERE, conference, sound_and_pictures
 from peers import eventually, scenario
+from senses import ALICE, AUDIO, HEIGHT, RED, VIDEO, WIDTH, is_picture
 from transport_lab import free_ports
 
 from ipconf import ConferenceDescription, GoneReason
@@ -137,14 +140,15 @@ async def test_a_crash_of_gstreamers_is_noticed() -> None:
 
 @needs_gstreamer
 @scenario(60.0)
-async def test_gstreamer_hears_us_knows_us_and_sees_us_leave() -> None:
-    description = conference(Media.audio(free_ports(2)))
-    async with provider("Us", HERE) as msp, rtpbin("play", description) as peer:
+async def test_gstreamer_hears_and_sees_us_knows_us_and_sees_us_leave() -> None:
+    description = sound_and_pictures()
+    async with provider("Us", HERE) as msp, rtpbin("watch", description) as peer:
         call = msp.create_call(description=description)
-        Ends(call, 880)
+        Ends(call, 880, ALICE)
         log = EventLog(call)
         await call.join()
         await peer.says(lambda s: abs(s.get("hz", 0) - 880) < 10 and abs(s["rms"] / RMS - 1) < 0.2)
+        await peer.says(lambda s: "sees" in s and np.abs(np.subtract(s["sees"], ALICE)).max() < 12)
         listener = await log.until(
             NewParticipant, lambda e: e.participant and e.participant.name == "Listener",
             limit_s=LIMIT_S,
@@ -169,25 +173,38 @@ async def test_gstreamer_reads_our_name() -> None:
         assert said["described"]["cname"] == call.local_participant.identity
 
 
+def telephones() -> ConferenceDescription:
+    """Of formats that FFmpeg numbers as we do."""
+    port = free_ports(4)
+    return conference(Media(medium="audio", port=port, formats=("0",)), Media.video(port + 2))
+
+
 @needs_ffmpeg
 @scenario(60.0)
 async def test_a_group_in_which_ffmpeg_sends() -> None:
-    port = free_ports(2)
-    description = conference(Media(medium="audio", port=port, formats=("0",)))
-    url = f"rtp://{description.groups[0]}:{port}?localaddr=127.0.0.1&ttl=0&pkt_size=172"
-    command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-re", "-f", "lavfi", "-i"]
-    command += ["sine=500:r=8000,volume=0.8", "-t", "8", "-c:a", "pcm_mulaw", "-ac", "1"]
-    command += ["-cname", "ff@here", "-rtpflags", "send_bye", "-f", "rtp", url]
+    description = telephones()
+    sound, pictures = (f"rtp://{description.groups[0]}:{m.port}" for m in description.media)
+    command = ["ffmpeg", "-nostdin", "-loglevel", "error"]
+    command += ["-re", "-f", "lavfi", "-i", "sine=500:r=8000,volume=0.8"]
+    command += ["-re", "-f", "lavfi", "-i", f"color=red:s={WIDTH}x{HEIGHT}:r=15"]
+    to_group = ["-t", "8", "-cname", "ff@here", "-rtpflags", "send_bye", "-f", "rtp"]
+    command += ["-map", "0:a", "-c:a", "pcm_mulaw", "-ac", "1", *to_group]
+    command += [f"{sound}?localaddr=127.0.0.1&ttl=0&pkt_size=172"]
+    command += ["-map", "1:v", "-c:v", "libvpx", "-deadline", "realtime", "-g", "15", *to_group]
+    command += [f"{pictures}?localaddr=127.0.0.1&ttl=0"]
     async with provider("Us", HERE) as msp:
         call = msp.create_call(description=description)
         us, log = Ends(call), EventLog(call)
         await call.join()
         process = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL)
         level = 20 * math.log10(0.8 / 8 / math.sqrt(2))  # lavfi's sine has an eighth of full scale
-        came, _ = await asyncio.gather(
-            log.until(NewParticipant, limit_s=LIMIT_S), us.hears(500, dbov=level)
+        came, _, _ = await asyncio.gather(
+            log.until(NewParticipant, limit_s=LIMIT_S),
+            us.hears(500, dbov=level),
+            us.sees((RED, RED)),
         )
         assert came.participant is not None and came.participant.cname == "ff@here"
+        assert came.participant.media_types == {AUDIO, VIDEO}
         left = await log.until(ParticipantLeft, limit_s=LIMIT_S)
         assert left.reason is GoneReason.BYE
         assert await process.wait() == 0
@@ -196,17 +213,22 @@ async def test_a_group_in_which_ffmpeg_sends() -> None:
 @needs_ffmpeg
 @scenario(60.0)
 async def test_ffmpeg_plays_a_group_by_its_description(tmp_path: Path) -> None:
-    port = free_ports(2)
-    description = conference(Media(medium="audio", port=port, formats=("0",)))
-    sdp, heard = tmp_path / "tea.sdp", tmp_path / "heard.wav"
+    description = telephones()
+    sdp, played = tmp_path / "tea.sdp", tmp_path / "played.mkv"
     await asyncio.to_thread(sdp.write_text, write_description(description))
     command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-protocol_whitelist", "file,rtp,udp"]
-    command += ["-localaddr", "127.0.0.1", "-i", str(sdp), "-t", "2", str(heard)]
+    command += ["-localaddr", "127.0.0.1", "-i", str(sdp), "-t", "3", "-c", "copy", str(played)]
     async with provider("Us", HERE) as msp:
         call = msp.create_call(description=description)
-        Ends(call, 880)
+        Ends(call, 880, ALICE)
         await call.join()
         process = await asyncio.create_subprocess_exec(*command)
         async with asyncio.timeout(LIMIT_S):
             assert await process.wait() == 0
-    assert heard.stat().st_size > 8000 * 2
+    with av.open(played) as file:
+        frames = list(file.decode(video=0))
+    with av.open(played) as file:
+        blocks = [f.to_ndarray().reshape(-1, 1) for f in file.decode(audio=0)]
+    assert is_picture(frames[-1], ALICE) and len(frames) > 20
+    second = np.concatenate(blocks)[-8000:]
+    assert np.abs(np.fft.rfft(second[:, 0])).argmax() == pytest.approx(880, abs=2)
