@@ -185,7 +185,8 @@ class Conference(Membership):
         if self._ended:
             raise ClosedError(f"{self.identity} is over; there is nothing to record")
         recording = record(self, path, kind, **options)
-        self._recordings = [*self.recordings, recording]
+        writing = [each for each in self._recordings if each.is_writing]
+        self._recordings = [*writing, recording]
         return recording
 
     @property

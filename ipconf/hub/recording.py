@@ -95,6 +95,11 @@ class ConferenceRecording(ABC):
     def dropped(self) -> int:
         """Payloads, blocks and pictures given up because the disk or an encoder was too slow."""
 
+    @property
+    @abstractmethod
+    def is_writing(self) -> bool:
+        """Whether the file is being written, perhaps only completed."""
+
     def start(self) -> None:
         """Record from now on, or go on after `pause`; harmless while it does.
 

@@ -144,6 +144,10 @@ class MixRecording(ConferenceRecording):
     def dropped(self) -> int:
         return self._recorder.dropped
 
+    @property
+    def is_writing(self) -> bool:
+        return self._recorder.is_writing
+
     def start(self) -> None:
         """As of every recording; the picture as it is then is the first one."""
         if self.state is FileState.PAUSED:

@@ -157,6 +157,10 @@ class TrackRecording(ConferenceRecording):
     def dropped(self) -> int:
         return self._recording.dropped if self._recording else 0
 
+    @property
+    def is_writing(self) -> bool:
+        return self._recording is not None and self._recording.is_writing
+
     async def wait_complete(self) -> None:
         if self._recording is not None and self._recording.finished:
             await self._recording.wait()

@@ -192,6 +192,11 @@ class Recorder(FileTerminal, Generic[T]):
         if self._state is not FileState.IDLE:
             self._end(FileCause.NORMAL, None)
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether a file is neither complete nor given up."""
+        return any(recording.is_writing for recording in self._recordings)
+
     async def wait_complete(self) -> None:
         """After `stop`: return when the file is complete, or has failed (see `error`)."""
         for recording in tuple(self._recordings):
