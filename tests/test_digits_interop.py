@@ -91,7 +91,7 @@ async def test_what_gstreamer_presses_is_told() -> None:
             over = await log.until(DigitEnded)
             assert over.digit == began.digit
             assert over.duration_s == pytest.approx(0.4, abs=0.1)
-            assert over.at - began.at > 0.1  # GStreamer hurries where it was late
+            assert over.at - began.at == pytest.approx(0.4, abs=0.15)
         await us.hears(660)
         peer.stdin.close()
         await peer.wait()
