@@ -149,7 +149,8 @@ class AuthenticationFailed(AuthenticationEvent):
     """What a source sends does not verify, and is not heard: another key, or it began long ago.
 
     It is told once for each source, and of five in a minute at most: anybody can send such packets.
-    With an SSRC of our own, our key has been used up (RFC 4568 section 6.1) and nothing is sent any more.
+    With an SSRC of our own, our key has been used up (RFC 4568 section 6.1) and nothing is sent any
+    more.
     """
 
 
